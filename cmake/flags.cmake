@@ -1,0 +1,22 @@
+# Compiler and linker flags for every target of the project.
+add_compile_definitions(_GNU_SOURCE FERRY_VERSION="${PROJECT_VERSION}")
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
+                    -Wwrite-strings -Wvla -Wformat=2 -fno-common)
+if(FERRY_WERROR)
+  add_compile_options(-Werror)
+endif()
+
+if(FERRY_SANITIZE)
+  add_compile_options(-fsanitize=${FERRY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${FERRY_SANITIZE})
+elseif(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo" OR CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection)
+  add_link_options(-Wl,-z,relro,-z,now -pie)
+endif()
+if(FERRY_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+if(FERRY_COVERAGE)
+  add_compile_options(--coverage)
+  add_link_options(--coverage)
+endif()

@@ -1,0 +1,98 @@
+/* The worker engine: everything that Slack, mail and automation workers share.
+ *
+ * Kafka → lanes → effect → offset. The poller thread fetches records and keeps them in order by lane (route + topic +
+ * partition + key); evaluator threads render (`when`, templates) off the polling thread; the client's thread carries
+ * out; an outcome settles the record for its route, and a partition's stored offset is the highest contiguous settled
+ * one. Permanent failures go to `<internal>.<worker>.dlq`, and the record is settled after that report.
+ *
+ * A channel says what is special: how a route's event becomes one or more exchanges, and what an answer means. */
+#ifndef FERRY_CONSUMERS_WORKER_H
+#define FERRY_CONSUMERS_WORKER_H
+
+#include "core/config.h"
+#include "core/event.h"
+#include "core/net/client.h"
+#include "core/program.h"
+#include "core/template.h"
+
+/* What became of an effect: label `outcome` of ferry_effects_total. */
+enum ferry_outcome {
+    FERRY_OUTCOME_DONE,
+    FERRY_OUTCOME_SKIPPED,
+    FERRY_OUTCOME_EXPIRED,
+    FERRY_OUTCOME_DUPLICATE,
+    FERRY_OUTCOME_DOUBTFUL,
+    FERRY_OUTCOME_RETRY,
+    FERRY_OUTCOME_DEAD
+};
+const char *ferry_outcome_name(enum ferry_outcome outcome);
+
+/* One exchange with the world, owned by the engine; strings are malloc'ed and freed (secrets wiped) by it. */
+struct ferry_effect {
+    bool is_mail;
+    /* HTTP */
+    char *method;
+    char *url;
+    struct ferry_effect_header {
+        char *name;
+        char *value;
+    } headers[16];
+    size_t header_count;
+    struct ferry_buffer body; /* of the request; for mail the whole message */
+    /* mail */
+    char *sender;
+    char *recipient;
+    int64_t timeout_ms;
+    /* carried from one exchange of an effect to the next (an automation's run id) */
+    int step;
+    char note[128];
+};
+/* FERRY_MEMORY when there is no room or memory. */
+FERRY_NODISCARD enum ferry_code ferry_effect_header(struct ferry_effect *effect, const char *name,
+                                                    struct ferry_slice value);
+
+/* What a channel's `settle` decides. */
+struct ferry_verdict {
+    enum ferry_outcome outcome; /* DONE, SKIPPED, RETRY, DEAD or DOUBTFUL */
+    enum ferry_code code;       /* for RETRY, DEAD and DOUBTFUL */
+    char reason[256];           /* for people; the header ferry-reason */
+    int64_t retry_after_ms;     /* for RETRY: -1 by the back-off */
+    bool follow_up;             /* not settled yet: carry out `next` after `retry_after_ms` */
+};
+
+/* A route compiled for one evaluator thread. */
+struct ferry_channel_route;
+
+struct ferry_channel {
+    const char *name; /* "slack" */
+    unsigned section;
+    const struct ferry_worker_config *(*worker)(const struct ferry_config *config);
+    size_t (*route_count)(const struct ferry_config *config);
+    const struct ferry_route_config *(*route)(const struct ferry_config *config, size_t index);
+
+    /* Compiles a route's templates for the calling thread. */
+    enum ferry_code (*route_new)(const struct ferry_config *config, size_t index, struct ferry_channel_route **out,
+                                 struct ferry_error *error);
+    void (*route_free)(struct ferry_channel_route *route);
+
+    /* Renders an event into `effect`. FERRY_OK, or a permanent code (dead letter); `*skip` true: a counted skip, its
+     * reason in `error->text`. `effect_key` is 32 hex digits, the same for every repeat of this effect. */
+    enum ferry_code (*render)(struct ferry_channel_route *route, const struct ferry_event *event,
+                              const struct ferry_view *view, const char *effect_key, struct ferry_effect *effect,
+                              bool *skip, struct ferry_error *error);
+
+    /* What an answer means; on the client's thread: quick, no jq. For a follow-up it replaces `effect`'s content. */
+    void (*settle)(const struct ferry_config *config, size_t index, const struct ferry_answer *answer,
+                   struct ferry_effect *effect, struct ferry_verdict *verdict);
+};
+
+/* The whole program of a worker: main() of each returns this. */
+int ferry_worker_main(const struct ferry_channel *channel, const char *summary, int argc, char **argv);
+
+/* The key of "once" (contract, "Workers"), as 32 hex digits with NUL: worker + route + what identifies the action.
+ * `once_per` are the rendered members, none for the default. */
+void ferry_effect_key(const char *worker, const char *route, const struct ferry_event *event,
+                      struct ferry_slice resource_id, struct ferry_slice delete_type,
+                      const struct ferry_slice *once_per, size_t once_per_count, char out[33]);
+
+#endif

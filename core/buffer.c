@@ -1,0 +1,135 @@
+#include "core/buffer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/utf8.h"
+
+void ferry_buffer_init(struct ferry_buffer *buffer, size_t max_bytes)
+{
+    *buffer = (struct ferry_buffer){.max = max_bytes};
+}
+
+void ferry_buffer_done(struct ferry_buffer *buffer)
+{
+    free(buffer->ptr);
+    *buffer = (struct ferry_buffer){.max = buffer->max};
+}
+
+void ferry_buffer_clear(struct ferry_buffer *buffer)
+{
+    buffer->len = 0;
+    buffer->failed = false;
+    if (buffer->ptr != NULL)
+        buffer->ptr[0] = '\0';
+}
+
+/* Room for `more` bytes and the NUL. */
+static bool reserve(struct ferry_buffer *buffer, size_t more)
+{
+    if (buffer->failed || more > buffer->max - buffer->len) {
+        buffer->failed = true;
+        return false;
+    }
+    size_t needed = buffer->len + more + 1;
+    if (needed <= buffer->capacity)
+        return true;
+    size_t capacity = buffer->capacity * 2 > needed ? buffer->capacity * 2 : needed;
+    if (capacity < 64)
+        capacity = 64;
+    char *grown = realloc(buffer->ptr, capacity);
+    if (grown == NULL) {
+        buffer->failed = true;
+        return false;
+    }
+    buffer->ptr = grown;
+    buffer->capacity = capacity;
+    return true;
+}
+
+void ferry_buffer_add(struct ferry_buffer *buffer, struct ferry_slice bytes)
+{
+    if (!reserve(buffer, bytes.len))
+        return;
+    if (bytes.len > 0)
+        memcpy(buffer->ptr + buffer->len, bytes.ptr, bytes.len);
+    buffer->len += bytes.len;
+    buffer->ptr[buffer->len] = '\0';
+}
+
+void ferry_buffer_add_text(struct ferry_buffer *buffer, const char *text)
+{
+    ferry_buffer_add(buffer, ferry_slice_from(text));
+}
+
+void ferry_buffer_add_char(struct ferry_buffer *buffer, char c)
+{
+    ferry_buffer_add(buffer, ferry_slice_of(&c, 1));
+}
+
+void ferry_buffer_printf(struct ferry_buffer *buffer, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (len < 0)
+        buffer->failed = true;
+    else if (reserve(buffer, (size_t)len)) {
+        vsnprintf(buffer->ptr + buffer->len, (size_t)len + 1, format, again);
+        buffer->len += (size_t)len;
+    }
+    va_end(again);
+}
+
+static void add_json_escape(struct ferry_buffer *buffer, unsigned char c)
+{
+    static const char *const shorts[] = {['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
+    if (c == '"' || c == '\\') {
+        ferry_buffer_add_char(buffer, '\\');
+        ferry_buffer_add_char(buffer, (char)c);
+    } else if (c < sizeof shorts / sizeof shorts[0] && shorts[c] != NULL) {
+        ferry_buffer_add_text(buffer, shorts[c]);
+    } else {
+        ferry_buffer_printf(buffer, "\\u%04x", c);
+    }
+}
+
+void ferry_buffer_add_json_string(struct ferry_buffer *buffer, struct ferry_slice text)
+{
+    ferry_buffer_add_char(buffer, '"');
+    size_t plain = 0; /* start of the run that is copied as it stands */
+    for (size_t at = 0; at < text.len;) {
+        unsigned char c = (unsigned char)text.ptr[at];
+        size_t len = ferry_utf8_sequence(text.ptr + at, text.len - at);
+        if (len > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
+            at += len;
+            continue;
+        }
+        ferry_buffer_add(buffer, ferry_slice_of(text.ptr + plain, at - plain));
+        if (len == 0)
+            ferry_buffer_add_text(buffer, "\xEF\xBF\xBD");
+        else
+            add_json_escape(buffer, c);
+        plain = ++at;
+    }
+    ferry_buffer_add(buffer, ferry_slice_of(text.ptr + plain, text.len - plain));
+    ferry_buffer_add_char(buffer, '"');
+}
+
+struct ferry_slice ferry_buffer_slice(const struct ferry_buffer *buffer)
+{
+    return ferry_slice_of(buffer->ptr != NULL ? buffer->ptr : "", buffer->len);
+}
+
+char *ferry_buffer_take(struct ferry_buffer *buffer)
+{
+    ferry_buffer_add(buffer, FERRY_SLICE(""));
+    char *bytes = buffer->failed ? NULL : buffer->ptr;
+    if (bytes != NULL)
+        buffer->ptr = NULL;
+    ferry_buffer_done(buffer);
+    return bytes;
+}

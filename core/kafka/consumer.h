@@ -1,0 +1,73 @@
+/* The consumer of a group: manual offset storing, cooperative-sticky, never a commit of what is not settled.
+ * One thread (the owner) makes all calls, but ferry_consumer_store, which any thread may call. */
+#ifndef FERRY_CORE_KAFKA_CONSUMER_H
+#define FERRY_CORE_KAFKA_CONSUMER_H
+
+#include "core/config.h"
+#include "core/metrics.h"
+#include "core/record.h"
+
+struct ferry_consumer;
+
+struct ferry_partition {
+    const char *topic; /* borrowed during a callback */
+    int32_t partition;
+    int64_t offset; /* where reading begins, or -1 */
+};
+
+/* Called on the owner thread, inside ferry_consumer_poll. */
+struct ferry_consumer_listener {
+    void *context;
+    /* These partitions are ours from now on. */
+    void (*assigned)(void *context, const struct ferry_partition *partitions, size_t count);
+    /* These are taken away when the call returns: finish or abandon their records, store offsets. Afterwards they are
+     * committed, unless `lost` (then nothing more may be stored for them). */
+    void (*revoked)(void *context, const struct ferry_partition *partitions, size_t count, bool lost);
+};
+
+struct ferry_consumer_options {
+    const char *group;
+    struct ferry_strings topics; /* exact names; those that begin with ^ are regular expressions */
+    enum ferry_start start;      /* of a group without any commit (design: commit the ends once) */
+    struct ferry_properties common;
+    struct ferry_properties overrides;
+};
+
+/* Does not wait for a broker. Fails with FERRY_CONFIG or FERRY_SYSTEM. */
+FERRY_NODISCARD enum ferry_code ferry_consumer_open(const struct ferry_consumer_options *options,
+                                                    const struct ferry_consumer_listener *listener,
+                                                    struct ferry_metrics *metrics, struct ferry_consumer **out,
+                                                    struct ferry_error *error);
+
+/* A fetched record with everything in it copied out of librdkafka's hands or kept by it; the caller frees it with
+ * ferry_fetched_free, on any thread. */
+struct ferry_fetched {
+    struct ferry_record record;
+};
+
+/* The next record, or NULL when none came within `timeout_ms`. Call it at least every few seconds, whatever else
+ * happens: it is also what keeps the membership. */
+struct ferry_fetched *ferry_consumer_poll(struct ferry_consumer *consumer, int timeout_ms);
+void ferry_fetched_free(struct ferry_fetched *fetched);
+
+/* Stop and go on fetching a partition; polling goes on. */
+void ferry_consumer_pause(struct ferry_consumer *consumer, const char *topic, int32_t partition);
+void ferry_consumer_resume(struct ferry_consumer *consumer, const char *topic, int32_t partition);
+
+/* Everything below `next_offset` of the partition is settled. Committed in the background every second, on revoke
+ * and on close. Any thread. Ignored for a partition that is no longer ours. */
+void ferry_consumer_store(struct ferry_consumer *consumer, const char *topic, int32_t partition, int64_t next_offset);
+
+/* All partitions of its assignment are known (readiness). */
+bool ferry_consumer_ready(const struct ferry_consumer *consumer);
+/* Refreshes ferry_consumer_lag{topic,partition}; cheap, from cached watermarks. Owner thread. */
+void ferry_consumer_update_lag(struct ferry_consumer *consumer);
+/* Commits what is stored, leaves the group, frees. */
+void ferry_consumer_close(struct ferry_consumer *consumer);
+
+/* Reading without a group, for the CLI: `assign` from the beginning, never touches a live group. */
+FERRY_NODISCARD enum ferry_code ferry_reader_open(struct ferry_properties common, struct ferry_strings topics,
+                                                  bool from_end, struct ferry_consumer **out,
+                                                  struct ferry_error *error);
+
+#endif

@@ -1,0 +1,22 @@
+/* A secret's bytes: kept out of core dumps, wiped when freed, never printed. */
+#ifndef FERRY_CORE_SECRET_H
+#define FERRY_CORE_SECRET_H
+
+#include "core/slice.h"
+
+struct ferry_secret {
+    char *ptr; /* ends in NUL (not counted); NULL: no secret */
+    size_t len;
+};
+
+/* A copy; {NULL, 0} when memory ran out. */
+struct ferry_secret ferry_secret_copy(struct ferry_slice bytes);
+/* Wipes and frees; {NULL, 0} afterwards. */
+void ferry_secret_done(struct ferry_secret *secret);
+
+static inline struct ferry_slice ferry_secret_slice(struct ferry_secret secret)
+{
+    return (struct ferry_slice){secret.ptr, secret.len};
+}
+
+#endif
