@@ -20,20 +20,24 @@ enum { FERRY_METRIC_LABELS = 4 };
 struct ferry_metrics *ferry_metrics_new(void);
 void ferry_metrics_free(struct ferry_metrics *metrics);
 
-/* Adds a family, or returns the one of that name. `name`, `help` and the label names (NULL-ended) are borrowed for
- * ever. Histograms count seconds in buckets from 0.5 ms to 60 s. Any thread. NULL when memory ran out. */
+/* Adds a family, or returns the one of that name (then of the same kind). `name`, `help` (one line) and the label names
+ * (NULL-ended; NULL for none) are borrowed for ever. Histograms count seconds in buckets from 0.5 ms to 60 s. Any
+ * thread. NULL when memory ran out. */
 struct ferry_metric *ferry_metrics_family(struct ferry_metrics *metrics, enum ferry_metric_kind kind, const char *name,
                                           const char *help, const char *const *label_names);
 /* The series of these label values (as many as names; copied), made at the first call. Any thread; takes a lock, so
  * keep the result on a hot path. Over 10,000 series a family everything goes to one whose values are "other". */
 struct ferry_series *ferry_metric_series(struct ferry_metric *family, const struct ferry_slice *values);
 
-/* NULL series are ignored, so that code under test needs no metrics. */
+/* NULL metrics, families and series are ignored, so that code under test needs none. To a gauge `n` is added as a
+ * signed number: (uint64_t)-1 takes one away. A negative duration counts as 0. */
 void ferry_series_add(struct ferry_series *series, uint64_t n);
 void ferry_series_set(struct ferry_series *series, double value);
 void ferry_series_observe_ms(struct ferry_series *series, double milliseconds);
+/* Of a histogram the number of observations. */
 double ferry_series_value(const struct ferry_series *series);
-/* Forgets every series of a family (gauges whose label sets come and go). */
+/* Hides every series of a family until it is looked up again, then at 0 (gauges whose label sets come and go). A series
+ * that somebody kept stays valid, but is not printed. */
 void ferry_metric_clear(struct ferry_metric *family);
 
 /* Appends the whole exposition, families sorted by name. Any thread. */
