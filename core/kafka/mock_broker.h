@@ -1,0 +1,23 @@
+/* A broker inside this process: librdkafka's mock cluster over real TCP on loopback, for `ferry demo` and for tests
+ * where a broker must misbehave on command. Other processes can use it too.
+ *
+ * It keeps everything in memory (at most 5 MiB a partition), knows produce, fetch, groups and idempotence, and has no
+ * CreateTopics and no look-up by time. */
+#ifndef FERRY_CORE_KAFKA_MOCK_BROKER_H
+#define FERRY_CORE_KAFKA_MOCK_BROKER_H
+
+#include "core/error.h"
+
+struct ferry_mock_broker;
+
+/* Starts one broker on a free port, with threads of its own. Fails with FERRY_SYSTEM. The caller stops it. */
+FERRY_NODISCARD enum ferry_code ferry_mock_broker_start(struct ferry_mock_broker **out, struct ferry_error *error);
+/* "127.0.0.1:PORT", the value of bootstrap.servers; lives as long as the broker. */
+const char *ferry_mock_broker_address(const struct ferry_mock_broker *broker);
+/* Makes a topic that nobody asked for yet; fails with FERRY_KAFKA when it exists. */
+FERRY_NODISCARD enum ferry_code ferry_mock_broker_topic(struct ferry_mock_broker *broker, const char *topic,
+                                                        int partitions, struct ferry_error *error);
+/* Closes its connections, forgets all records, joins its threads, frees. NULL is allowed. */
+void ferry_mock_broker_stop(struct ferry_mock_broker *broker);
+
+#endif
