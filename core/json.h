@@ -61,6 +61,11 @@ const struct ferry_json_member *ferry_json_find(const struct ferry_json_parts *p
 FERRY_NODISCARD enum ferry_code ferry_json_unescape(struct ferry_json string, struct ferry_arena *arena,
                                                     struct ferry_slice *out, struct ferry_error *error);
 
+/* The characters of a member's name, in the same way. */
+FERRY_NODISCARD enum ferry_code ferry_json_member_name(const struct ferry_json_member *member,
+                                                       struct ferry_arena *arena, struct ferry_slice *out,
+                                                       struct ferry_error *error);
+
 /* "null", "boolean", "number", "string", "array", "object". */
 const char *ferry_json_type_name(enum ferry_json_type type);
 
