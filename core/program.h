@@ -24,6 +24,9 @@ struct ferry_program {
  * on, or the exit code. Before other threads start. */
 int ferry_program_begin(struct ferry_program *program, int argc, char **argv);
 
+/* Where the configuration is when no flag says it: /etc/ferry/ferry.yaml if it exists, else ./ferry.yaml. */
+const char *ferry_program_config_path(void);
+
 enum ferry_signal { FERRY_SIGNAL_NONE, FERRY_SIGNAL_STOP, FERRY_SIGNAL_RELOAD };
 /* Waits at most `timeout_ms` (-1: for ever) for a signal. */
 enum ferry_signal ferry_program_wait(struct ferry_program *program, int timeout_ms);
