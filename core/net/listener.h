@@ -33,6 +33,8 @@ FERRY_NODISCARD enum ferry_code ferry_listener_start(const struct ferry_address 
                                                      void *context, struct ferry_listener **out,
                                                      struct ferry_error *error);
 uint16_t ferry_listener_port(const struct ferry_listener *listener);
+/* Takes malloc'ed memory (a handler's context) that is freed when the listener has stopped. */
+void ferry_listener_keep(struct ferry_listener *listener, void *memory);
 void ferry_listener_stop(struct ferry_listener *listener);
 
 /* The admin listener: /healthz (alive), /readyz (`ready` asked at each call; its text says what is missing),
