@@ -135,6 +135,9 @@ class Kafka:
             "share.coordinator.state.topic.min.isr": 2 if count > 2 else 1,
             "group.initial.rebalance.delay.ms": 0,
             "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+            # A killed broker that comes back is taken again as soon as its old session is over.
+            "broker.heartbeat.interval.ms": 500,
+            "broker.session.timeout.ms": 3000,
         }
         if self.secured:
             result |= self._security()
