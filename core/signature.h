@@ -35,7 +35,8 @@ FERRY_NODISCARD enum ferry_code ferry_verifier_new(enum ferry_signature_scheme s
                                                    struct ferry_verifier **out, struct ferry_error *error);
 void ferry_verifier_free(struct ferry_verifier *verifier);
 
-/* FERRY_OK, or one of FERRY_SIGNATURE_MISSING, _REPEATED, _MALFORMED, _WRONG, _STALE. */
+/* FERRY_OK, or one of FERRY_SIGNATURE_MISSING, _REPEATED, _MALFORMED, _WRONG, _STALE (it is genuine, but its time is
+ * more than 300 s off); FERRY_MEMORY when OpenSSL has none. `wall_ms` is the clock of the check. */
 FERRY_NODISCARD enum ferry_code ferry_verifier_check(const struct ferry_verifier *verifier, struct ferry_pairs headers,
                                                      struct ferry_slice body, int64_t wall_ms,
                                                      struct ferry_error *error);
@@ -47,6 +48,12 @@ FERRY_NODISCARD enum ferry_code ferry_signature_make(enum ferry_signature_scheme
                                                      const struct ferry_secret *secret, struct ferry_slice body,
                                                      int64_t wall_ms, const char *id, struct ferry_buffer *out,
                                                      struct ferry_error *error);
+
+/* HMAC-SHA256 of one message, for the keys and ids that Ferry makes itself; fetches from OpenSSL, so not for a hot
+ * path. False, and `digest` undefined, when OpenSSL fails. */
+enum { FERRY_DIGEST = 32 };
+FERRY_NODISCARD bool ferry_hmac_sha256(struct ferry_slice key, struct ferry_slice message,
+                                       unsigned char digest[FERRY_DIGEST]);
 
 /* The same bytes? In a time that depends on the lengths alone. */
 bool ferry_equal_constant_time(struct ferry_slice a, struct ferry_slice b);
