@@ -14,10 +14,10 @@ struct ferry_producer;
 
 /* The delivery report of one record. */
 struct ferry_report {
-    void *tag; /* as handed to ferry_producer_send */
-    enum ferry_code code; /* FERRY_OK: acknowledged by all in-sync replicas */
+    void *tag;               /* as handed to ferry_producer_send */
+    enum ferry_code code;    /* FERRY_OK: acknowledged by all in-sync replicas */
     bool possibly_persisted; /* not FERRY_OK, yet it may be in Kafka */
-    const char *reason;   /* librdkafka's text; valid during the call */
+    const char *reason;      /* librdkafka's text; valid during the call */
     int32_t partition;
     int64_t offset;
 };
@@ -38,17 +38,25 @@ FERRY_NODISCARD enum ferry_code ferry_producer_open(struct ferry_properties comm
 
 /* Hands one record over; the key and headers are copied, the *value is not*: it must live until the report. Any
  * thread, never blocks. On FERRY_OK there will be exactly one report; on FERRY_QUEUE_FULL, FERRY_RECORD_TOO_LARGE,
- * FERRY_TOPIC_UNKNOWN or FERRY_KAFKA none. */
+ * FERRY_TOPIC_UNKNOWN, FERRY_KAFKA, FERRY_KAFKA_FATAL or FERRY_MEMORY none. The partition follows from the key. */
 FERRY_NODISCARD enum ferry_code ferry_producer_send(struct ferry_producer *producer, const struct ferry_record *record,
                                                     void *tag, struct ferry_error *error);
+/* The same, to that partition of the topic. One that the topic does not have: FERRY_TOPIC_UNKNOWN, here or reported. */
+FERRY_NODISCARD enum ferry_code ferry_producer_send_to(struct ferry_producer *producer,
+                                                       const struct ferry_record *record, int32_t partition, void *tag,
+                                                       struct ferry_error *error);
 
 /* Is a broker reachable, as far as is known? (ferry_kafka_up) */
 bool ferry_producer_up(const struct ferry_producer *producer);
-/* Records handed over whose report has not come. */
+/* Broken for good (a fatal error, or a run of sequence errors): every send fails with FERRY_KAFKA_FATAL. Close it,
+ * which reports what is left, and open another, with back-off. */
+bool ferry_producer_broken(const struct ferry_producer *producer);
+/* Records handed over whose report, and the `reports_end` after it, has not returned. */
 size_t ferry_producer_in_flight(const struct ferry_producer *producer);
 /* Asks for the metadata of these topics, so that the first record does not wait for a leader. Does not wait. */
 void ferry_producer_warm(struct ferry_producer *producer, const char *const *topics, size_t count);
-/* Waits until all is reported, at most `timeout_ms`; FERRY_UNAVAILABLE if something is left. */
+/* Waits (not on the producer's thread) until all is reported, at most `timeout_ms`; FERRY_UNAVAILABLE if something is
+ * left. */
 FERRY_NODISCARD enum ferry_code ferry_producer_flush(struct ferry_producer *producer, int64_t timeout_ms);
 /* Purges what is left (each gets its report), then frees. No other thread may use it any more. */
 void ferry_producer_close(struct ferry_producer *producer);

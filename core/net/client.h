@@ -15,19 +15,19 @@ struct ferry_client;
 
 /* How far an exchange came: what decides between "try again" and "in doubt". */
 enum ferry_exchange {
-    FERRY_EXCHANGE_NOT_SENT,  /* failed before a byte of the request left: name, connect, TLS */
-    FERRY_EXCHANGE_IN_DOUBT,  /* sent (in part), no complete answer */
-    FERRY_EXCHANGE_ANSWERED   /* a status came */
+    FERRY_EXCHANGE_NOT_SENT, /* failed before a byte of the request left: name, connect, TLS */
+    FERRY_EXCHANGE_IN_DOUBT, /* sent (in part), no complete answer */
+    FERRY_EXCHANGE_ANSWERED  /* a status came */
 };
 
 /* The answer; slices live during the callback. */
 struct ferry_answer {
     enum ferry_exchange exchange;
-    int status;               /* HTTP status or SMTP code; 0 without an answer */
-    struct ferry_slice body;  /* cut at 64 KiB (`truncated`); SMTP: the last reply line if known */
+    int status;              /* HTTP status or SMTP code; 0 without an answer */
+    struct ferry_slice body; /* cut at 64 KiB (`truncated`); SMTP: the last reply line if known */
     bool truncated;
-    int64_t retry_after_ms;   /* Retry-After in seconds or as a date; -1 without or when absurd */
-    const char *reason;       /* libcurl's words when something failed; never a URL's secret part */
+    int64_t retry_after_ms; /* Retry-After in seconds or as a date; -1 without or when absurd */
+    const char *reason;     /* libcurl's words when something failed; never a URL's secret part */
     double seconds;
 };
 
@@ -49,7 +49,7 @@ struct ferry_mail_request {
     const char *username; /* NULL: no AUTH */
     struct ferry_slice password;
     bool tls_required;
-    const char *sender;    /* bare addresses, checked by the caller */
+    const char *sender; /* bare addresses, checked by the caller */
     const char *recipient;
     struct ferry_slice message;
     int64_t timeout_ms;

@@ -12,10 +12,10 @@
 #include <sys/socket.h>
 
 enum {
-    BODY_MAX = 1 << 20,      /* more is answered 413 … */
-    SWALLOW_MAX = 4 << 20,   /* … and a sender that does not stop there is cut off */
-    REPLY_MAX = 16 << 20,    /* a metrics page of all catalogue events has about 1 MiB */
-    HEADERS_MAX = 64,        /* what a handler sees; the rest is dropped */
+    BODY_MAX = 1 << 20,    /* more is answered 413 … */
+    SWALLOW_MAX = 4 << 20, /* … and a sender that does not stop there is cut off */
+    REPLY_MAX = 16 << 20,  /* a metrics page of all catalogue events has about 1 MiB */
+    HEADERS_MAX = 64,      /* what a handler sees; the rest is dropped */
     CONNECTIONS_MAX = 64,
     IDLE_TIMEOUT_S = 10,
     BACKLOG = 64,
@@ -220,9 +220,8 @@ static enum MHD_Result begin(struct MHD_Connection *connection, void **state)
     return MHD_YES;
 }
 
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
-                                  const char *method, const char *version, const char *data, size_t *data_size,
-                                  void **state)
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                                  const char *version, const char *data, size_t *data_size, void **state)
 {
     (void)version;
     if (*state == NULL)
@@ -264,11 +263,11 @@ enum ferry_code ferry_listener_start(const struct ferry_address *address, ferry_
     }
     *listener = (struct ferry_listener){.handler = handler, .context = context, .port = port_of(fd)};
     /* poll, not epoll: MHD's own epoll loop hangs when exactly 128 events are ready at once. */
-    listener->daemon = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ITC, 0, NULL, NULL, on_request, listener,
-        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    listener->daemon =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ITC, 0, NULL, NULL, on_request,
+                         listener, MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+                         NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                         (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (listener->daemon == NULL) {
         close(fd);
         free(listener);
