@@ -21,9 +21,12 @@ static const char *const default_paths[] = {"/etc/ferry/ferry.yaml", "./ferry.ya
 enum flag { FLAG_CONFIG = 'c', FLAG_HELP = 'h', FLAG_VERSION = 'V', FLAG_ALLOW_ROOT = 256, FLAG_LOG_FORMAT };
 
 static const struct option long_flags[] = {
-    {"config", required_argument, NULL, FLAG_CONFIG},         {"help", no_argument, NULL, FLAG_HELP},
-    {"version", no_argument, NULL, FLAG_VERSION},             {"allow-root", no_argument, NULL, FLAG_ALLOW_ROOT},
-    {"log-format", required_argument, NULL, FLAG_LOG_FORMAT}, {NULL, 0, NULL, 0},
+    {"config", required_argument, NULL, FLAG_CONFIG},
+    {"help", no_argument, NULL, FLAG_HELP},
+    {"version", no_argument, NULL, FLAG_VERSION},
+    {"allow-root", no_argument, NULL, FLAG_ALLOW_ROOT},
+    {"log-format", required_argument, NULL, FLAG_LOG_FORMAT},
+    {NULL, 0, NULL, 0},
 };
 
 static void print_help(const struct ferry_program *program)
