@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from support.kafka import BUILD
+from support.process import until as wait_until
 
 SCRIPT = pathlib.Path(__file__).parent / "cloudevents-js" / "decode.js"
 
@@ -129,6 +130,21 @@ def produce(kafka, topic, value, key=None, headers=None, user=None):
     producer.produce(topic, value, key, headers=list((headers or {}).items()),
                      on_delivery=lambda error, _message: problems.append(error))
     assert producer.flush(30) == 0 and problems == [None], problems
+
+
+def publish(kafka, topic, event, canonical=None, user=None, headers=None):
+    """An event as the bridge would publish it: binary mode, keyed by resource. Waits for the topic to be there."""
+    data = event.get("data", {})
+    canonical = canonical or event["type"].removeprefix("com.qlik.").removeprefix("v1.")
+    names = [n for n in event if n not in ("data", "datacontenttype")]
+    pairs = {f"ce_{n}": str(event[n]) for n in names} | {
+        "ce_specversion": "1.0", "content-type": "application/json", "ferry-event": canonical,
+        "ferry-format": "cloudevents", "ferry-received": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    key = event.get("toplevelresourceid") or data.get("id") or event["id"]
+    wait_until(lambda: topic in kafka.topics(), 30, f"topic {topic}")
+    value = json.dumps(data).encode()
+    produce(kafka, topic, value, key, pairs | (headers or {}), user)
+    return value
 
 
 def kcat(kafka, topic, user=None):
