@@ -1,8 +1,8 @@
 #include "core/event.h"
 
 #include <assert.h>
-#include <openssl/evp.h>
 
+#include "core/base64.h"
 #include "core/buffer.h"
 #include "core/media_type.h"
 #include "core/utf8.h"
@@ -45,19 +45,6 @@ static void print_attribute(struct ferry_buffer *out, struct ferry_slice name, s
     ferry_buffer_add_char(out, ',');
 }
 
-/* In pieces, so that no second buffer of the whole length is needed; each but the last is a multiple of 3. */
-static void print_base64(struct ferry_buffer *out, struct ferry_slice bytes)
-{
-    enum { PIECE = 768 };
-    unsigned char text[PIECE / 3 * 4 + 1];
-    while (bytes.len > 0) {
-        size_t len = bytes.len < PIECE ? bytes.len : PIECE;
-        int printed = EVP_EncodeBlock(text, (const unsigned char *)bytes.ptr, (int)len);
-        ferry_buffer_add(out, ferry_slice_of((const char *)text, (size_t)printed));
-        bytes = ferry_slice_skip(bytes, len);
-    }
-}
-
 /* May these bytes stand as a string in `data`? A JSON media type would make a reader take the string for a value. */
 static bool is_text(const struct ferry_event *event)
 {
@@ -75,7 +62,7 @@ static void print_data(const struct ferry_event *event, struct ferry_buffer *out
         ferry_buffer_add_json_string(out, event->data);
     } else if (event->data_kind == FERRY_DATA_BYTES) {
         ferry_buffer_add_text(out, ",\"data_base64\":\"");
-        print_base64(out, event->data);
+        ferry_base64_encode(event->data, out);
         ferry_buffer_add_char(out, '"');
     }
 }

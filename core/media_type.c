@@ -33,10 +33,12 @@ bool ferry_media_type_valid(struct ferry_slice media_type)
 bool ferry_media_type_is_json(struct ferry_slice media_type)
 {
     static const char suffix[] = "+json";
+    if (!ferry_media_type_valid(media_type))
+        return false;
     struct ferry_slice essence = ferry_media_type_essence(media_type);
-    if (ferry_slice_is_nocase(essence, "application/json") || ferry_slice_is_nocase(essence, "text/json"))
-        return true;
-    size_t len = strlen(suffix);
-    return essence.len > len && ferry_slice_is_nocase(ferry_slice_skip(essence, essence.len - len), suffix) &&
-           ferry_media_type_valid(essence);
+    const char *slash = memchr(essence.ptr, '/', essence.len);
+    struct ferry_slice subtype = ferry_slice_skip(essence, (size_t)(slash + 1 - essence.ptr));
+    if (subtype.len > strlen(suffix))
+        return ferry_slice_is_nocase(ferry_slice_skip(subtype, subtype.len - strlen(suffix)), suffix);
+    return ferry_slice_is_nocase(subtype, "json");
 }

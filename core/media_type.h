@@ -8,7 +8,7 @@
 struct ferry_slice ferry_media_type_essence(struct ferry_slice media_type);
 /* Is it token "/" token, with or without parameters? */
 bool ferry_media_type_valid(struct ferry_slice media_type);
-/* Does it declare JSON: application/json, text/json, anything +json? The case is ignored. */
+/* Does it declare JSON: a subtype `json`, or one that ends in `+json`? The case is ignored. */
 bool ferry_media_type_is_json(struct ferry_slice media_type);
 
 #endif
