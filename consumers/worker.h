@@ -23,60 +23,93 @@ enum ferry_outcome {
     FERRY_OUTCOME_DUPLICATE,
     FERRY_OUTCOME_DOUBTFUL,
     FERRY_OUTCOME_RETRY,
-    FERRY_OUTCOME_DEAD
+    FERRY_OUTCOME_DEAD,
+    FERRY_OUTCOME_COUNT
 };
 const char *ferry_outcome_name(enum ferry_outcome outcome);
 
-/* One exchange with the world, owned by the engine; strings are malloc'ed and freed (secrets wiped) by it. */
+enum {
+    FERRY_EFFECT_HEADERS = 32,
+    FERRY_EFFECT_KEY = 33,                 /* 32 hex digits and NUL */
+    FERRY_EFFECT_BODY_MAX = 4 * 1024 * 1024 /* of a request; of a whole mail */
+};
+
+/* One exchange with the world, owned by the engine; strings are malloc'ed, and freed (secrets wiped) by it. */
 struct ferry_effect {
-    bool is_mail;
+    const struct ferry_smtp_config *smtp; /* of a mail, borrowed from the configuration; NULL: HTTP */
     /* HTTP */
     char *method;
     char *url;
     struct ferry_effect_header {
         char *name;
         char *value;
-    } headers[16];
+    } headers[FERRY_EFFECT_HEADERS];
     size_t header_count;
     struct ferry_buffer body; /* of the request; for mail the whole message */
     /* mail */
     char *sender;
     char *recipient;
     int64_t timeout_ms;
-    /* carried from one exchange of an effect to the next (an automation's run id) */
-    int step;
+    /* Carried from one exchange of an effect to the next; ferry_effect_clear leaves them alone. */
+    int attempt; /* which one this is, from 1; set by the engine */
+    int step;    /* 0 at the first exchange; the rest is the channel's affair */
+    int looks;   /* how often the channel has looked at what it began */
     char note[128];
 };
-/* FERRY_MEMORY when there is no room or memory. */
+
+void ferry_effect_init(struct ferry_effect *effect);
+/* Wipes and frees everything. */
+void ferry_effect_done(struct ferry_effect *effect);
+/* Wipes the exchange, so that the next one can be described. */
+void ferry_effect_clear(struct ferry_effect *effect);
+/* What is asked of whom; both copied. FERRY_MEMORY when memory ran out. */
+FERRY_NODISCARD enum ferry_code ferry_effect_request(struct ferry_effect *effect, const char *method,
+                                                     struct ferry_slice url, int64_t timeout_ms);
+/* One more header; both copied. FERRY_MEMORY when there is no room or memory. */
 FERRY_NODISCARD enum ferry_code ferry_effect_header(struct ferry_effect *effect, const char *name,
                                                     struct ferry_slice value);
 
 /* What a channel's `settle` decides. */
 struct ferry_verdict {
-    enum ferry_outcome outcome; /* DONE, SKIPPED, RETRY, DEAD or DOUBTFUL */
-    enum ferry_code code;       /* for RETRY, DEAD and DOUBTFUL */
+    enum ferry_outcome outcome; /* DONE, SKIPPED, RETRY, DEAD, or DOUBTFUL: a dead letter `outcome-unknown` */
+    enum ferry_code code;       /* for RETRY, DEAD and DOUBTFUL; RETRY with OUTCOME_UNKNOWN is a possible repeat */
     char reason[256];           /* for people; the header ferry-reason */
     int64_t retry_after_ms;     /* for RETRY: -1 by the back-off */
-    bool follow_up;             /* not settled yet: carry out `next` after `retry_after_ms` */
+    bool follow_up;             /* not settled yet: carry out what is now in `effect` after `retry_after_ms` */
 };
+
+/* Fills a verdict without a follow-up; a reason that is too long is cut. */
+void ferry_verdict_set(struct ferry_verdict *verdict, enum ferry_outcome outcome, enum ferry_code code,
+                       const char *format, ...) FERRY_PRINTF(4, 5);
+/* What an answer means by its status alone (contract, "Workers"): 2xx done; 408 425 429 5xx and what was not sent
+ * RETRY, with Retry-After; in doubt DOUBTFUL; everything else DEAD. */
+void ferry_verdict_by_status(const struct ferry_answer *answer, struct ferry_verdict *verdict);
 
 /* A route compiled for one evaluator thread. */
 struct ferry_channel_route;
 
 struct ferry_channel {
-    const char *name; /* "slack" */
+    const char *name;    /* "slack" */
+    const char *program; /* "ferry-slack" */
     unsigned section;
     const struct ferry_worker_config *(*worker)(const struct ferry_config *config);
     size_t (*route_count)(const struct ferry_config *config);
     const struct ferry_route_config *(*route)(const struct ferry_config *config, size_t index);
+    /* The trust anchors of its connections; NULL: the system's. */
+    const char *(*ca_file)(const struct ferry_config *config);
+
+    /* The pace of a route's destination, and a text that is the same for routes that share one (a secret may be in it:
+     * only its hash is kept). NULL: no destination has a pace. */
+    struct ferry_rate (*pace)(const struct ferry_config *config, size_t index, struct ferry_slice *destination);
 
     /* Compiles a route's templates for the calling thread. */
     enum ferry_code (*route_new)(const struct ferry_config *config, size_t index, struct ferry_channel_route **out,
                                  struct ferry_error *error);
     void (*route_free)(struct ferry_channel_route *route);
 
-    /* Renders an event into `effect`. FERRY_OK, or a permanent code (dead letter); `*skip` true: a counted skip, its
-     * reason in `error->text`. `effect_key` is 32 hex digits, the same for every repeat of this effect. */
+    /* Renders an event into `effect`, which is clear. FERRY_OK, or a permanent code (dead letter); `*skip` true: a
+     * counted skip, its reason in `error->text`. `effect_key` is 32 hex digits, the same for every repeat of this
+     * effect. On an evaluator thread; the route was compiled there. */
     enum ferry_code (*render)(struct ferry_channel_route *route, const struct ferry_event *event,
                               const struct ferry_view *view, const char *effect_key, struct ferry_effect *effect,
                               bool *skip, struct ferry_error *error);
@@ -86,13 +119,20 @@ struct ferry_channel {
                    struct ferry_effect *effect, struct ferry_verdict *verdict);
 };
 
+extern const struct ferry_channel ferry_slack_channel;
+extern const struct ferry_channel ferry_mail_channel;
+extern const struct ferry_channel ferry_automation_channel;
+
 /* The whole program of a worker: main() of each returns this. */
 int ferry_worker_main(const struct ferry_channel *channel, const char *summary, int argc, char **argv);
 
 /* The key of "once" (contract, "Workers"), as 32 hex digits with NUL: worker + route + what identifies the action.
- * `once_per` are the rendered members, none for the default. */
+ * `once_per` are the rendered members, none for the default. Absent slices: the event has none. */
 void ferry_effect_key(const char *worker, const char *route, const struct ferry_event *event,
                       struct ferry_slice resource_id, struct ferry_slice delete_type,
-                      const struct ferry_slice *once_per, size_t once_per_count, char out[33]);
+                      const struct ferry_slice *once_per, size_t once_per_count, char out[FERRY_EFFECT_KEY]);
+
+/* Copies a text, every e-mail address in it as a***@example.com, for logs. Cut to the size of `out`. */
+void ferry_mask_addresses(struct ferry_slice text, char *out, size_t out_bytes);
 
 #endif

@@ -1,0 +1,82 @@
+#include "consumers/dead_letter.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "core/clock.h"
+
+static const char *const mark_names[] = {"ferry-error",  "ferry-reason", "ferry-attempts",
+                                         "ferry-origin", "ferry-route",  "ferry-failed-at"};
+enum { MARKS = sizeof mark_names / sizeof mark_names[0] };
+
+char *ferry_internal_topic(const struct ferry_topics_config *topics, const char *worker, const char *what,
+                           struct ferry_arena *arena)
+{
+    char name[512];
+    int len = snprintf(name, sizeof name, "%s.%s.%s", topics->internal, worker, what);
+    return ferry_arena_text(arena, ferry_slice_of(name, (size_t)len));
+}
+
+static bool is_mark(struct ferry_slice name)
+{
+    for (size_t i = 0; i < MARKS; i++)
+        if (ferry_slice_is(name, mark_names[i]))
+            return true;
+    return false;
+}
+
+/* "topic/partition/offset". */
+static struct ferry_slice origin_of(const struct ferry_record *origin, struct ferry_arena *arena)
+{
+    char place[320];
+    int len = snprintf(place, sizeof place, "%.*s/%" PRId32 "/%" PRId64, FERRY_SLICE_ARGS(origin->topic),
+                       origin->partition, origin->offset);
+    return ferry_arena_slice(arena, ferry_slice_of(place, (size_t)len));
+}
+
+static struct ferry_slice number(int value, struct ferry_arena *arena)
+{
+    char text[16];
+    int len = snprintf(text, sizeof text, "%d", value);
+    return ferry_arena_slice(arena, ferry_slice_of(text, (size_t)len));
+}
+
+static struct ferry_slice moment(int64_t wall_ms, struct ferry_arena *arena)
+{
+    char text[FERRY_TIME_TEXT];
+    size_t len = ferry_time_format(wall_ms, text);
+    return ferry_arena_slice(arena, ferry_slice_of(text, len));
+}
+
+enum ferry_code ferry_dead_letter_make(const struct ferry_dead_letter *letter, const struct ferry_record *origin,
+                                       const char *topic, struct ferry_arena *arena, struct ferry_record *record)
+{
+    struct ferry_pair *headers = ferry_arena_new_array(arena, origin->header_count + MARKS, sizeof *headers);
+    if (headers == NULL)
+        return FERRY_MEMORY;
+    size_t count = 0;
+    for (size_t i = 0; i < origin->header_count; i++)
+        if (!is_mark(origin->headers[i].name))
+            headers[count++] = origin->headers[i];
+    const struct ferry_slice values[MARKS] = {
+        ferry_slice_from(ferry_code_name(letter->error)),
+        ferry_slice_from(letter->reason),
+        number(letter->attempts, arena),
+        origin_of(origin, arena),
+        ferry_slice_from(letter->route != NULL ? letter->route : ""),
+        moment(letter->failed_at_ms, arena),
+    };
+    for (size_t i = 0; i < MARKS; i++) {
+        if (values[i].ptr == NULL)
+            return FERRY_MEMORY;
+        headers[count++] = (struct ferry_pair){ferry_slice_from(mark_names[i]), values[i]};
+    }
+    *record = (struct ferry_record){.topic = ferry_slice_from(topic),
+                                    .key = origin->key,
+                                    .value = origin->value,
+                                    .headers = headers,
+                                    .header_count = count,
+                                    .partition = -1,
+                                    .offset = -1};
+    return FERRY_OK;
+}

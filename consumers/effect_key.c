@@ -1,0 +1,66 @@
+/* What makes two records one effect.
+ *
+ * The key hashes worker and route with what identifies the action: the rendered `once_per`; or, for Qlik's creations
+ * and deletions, tenant + canonical event + resource, which is the same under both names of one action and in every
+ * resend; or source + id, the identity of a CloudEvent. Each part goes in with its length, and the rule with a letter,
+ * so that no two rules or lists of parts can meet. */
+#include <openssl/evp.h>
+#include <stdio.h>
+
+#include "consumers/worker.h"
+#include "core/buffer.h"
+
+static void add(struct ferry_buffer *text, struct ferry_slice part)
+{
+    ferry_buffer_printf(text, "%zu:", part.len);
+    ferry_buffer_add(text, part);
+}
+
+static bool ends_with(struct ferry_slice text, const char *suffix)
+{
+    size_t len = strlen(suffix);
+    return text.len >= len && memcmp(text.ptr + text.len - len, suffix, len) == 0;
+}
+
+/* May the resource stand for the action? Something is created or deleted once; it is updated many times. */
+static bool is_once_in_a_life(const struct ferry_event *event)
+{
+    return ferry_slice_starts(event->type, "com.qlik.") &&
+           (ends_with(event->canonical, ".created") || ends_with(event->canonical, ".deleted"));
+}
+
+static void hash(struct ferry_slice text, char out[FERRY_EFFECT_KEY])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE] = {0};
+    EVP_Digest(text.ptr, text.len, digest, NULL, EVP_sha256(), NULL);
+    for (size_t i = 0; i < 16; i++)
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+void ferry_effect_key(const char *worker, const char *route, const struct ferry_event *event,
+                      struct ferry_slice resource_id, struct ferry_slice delete_type,
+                      const struct ferry_slice *once_per, size_t once_per_count, char out[FERRY_EFFECT_KEY])
+{
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
+    ferry_buffer_init(&text, 8 * 1024 * 1024);
+    add(&text, ferry_slice_from(worker));
+    add(&text, ferry_slice_from(route));
+    struct ferry_slice tenant = ferry_event_extension(event, "tenantid");
+    if (once_per_count > 0) {
+        ferry_buffer_add_char(&text, 'o');
+        for (size_t i = 0; i < once_per_count; i++)
+            add(&text, once_per[i]);
+    } else if (is_once_in_a_life(event) && tenant.len > 0 && resource_id.len > 0) {
+        ferry_buffer_add_char(&text, 'r');
+        add(&text, tenant);
+        add(&text, event->canonical);
+        add(&text, resource_id);
+        if (ferry_slice_is(event->canonical, "app.deleted"))
+            add(&text, delete_type);
+    } else {
+        ferry_buffer_add_char(&text, 'i');
+        add(&text, event->source);
+        add(&text, event->id);
+    }
+    hash(ferry_buffer_slice(&text), out);
+}
