@@ -7,7 +7,7 @@ import pytest
 from conftest import WEBHOOK
 from support import records
 from support.ferry import event, merge
-from support.http import Answer
+from support.http import Answer, Slack
 from support.process import holds, until
 
 HOOK = "/services/T000/B000/XXX"
@@ -201,6 +201,36 @@ def test_blocks_come_with_a_text(make, settings, prefix, slack, publish):
     publish(data={"id": "b", "name": "Sales"})
     message = slack.wait_for(1, HOOK)[0].json()
     assert message["text"] == "Sales" and message["blocks"][0]["text"]["text"] == "New: Sales"
+
+
+def test_a_channel_is_posted_to_with_the_bots_token(make, settings, prefix, slack, publish):
+    route = {"name": "bot", "events": ["app.created"], "channel": "C0123", "token": {"env": "SLACK_BOT_TOKEN"},
+             "api": f"{slack.url}/api", "text": r"\(.resource.name)"}
+    limited = Answer(200, {"ok": False, "error": "ratelimited"}, {"Retry-After": "1"})
+    slack.script("/api/chat.postMessage", limited, Answer(200, {"ok": True, "ts": "1"}))
+    section = {"group": f"{prefix}-slack", "start": "earliest", "retry": {"first": "200ms", "max": "1s", "for": "1h"},
+               "routes": [route]}
+    program = make(settings, {"slack": section}, env={"SLACK_BOT_TOKEN": "xoxb-token-of-the-tests"}).start("slack")
+    publish(data={"id": "c", "name": "Sales"})
+    call = slack.wait_for(2, "/api/chat.postMessage")[-1]
+    assert call.headers["Authorization"] == "Bearer xoxb-token-of-the-tests"
+    assert call.json()["channel"] == "C0123" and call.json()["text"] == "Sales"
+    until(lambda: program.metric("ferry_effects_total", outcome="done") == 1)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_only_a_certificate_of_a_trusted_authority_is_believed(make, settings, prefix, publish, authority, certificate, trusted):
+    with Slack(authority.server_context(certificate)) as server:
+        section = {"group": f"{prefix}-slack", "start": "earliest", "routes": [
+            {"name": "tls", "events": ["app.created"], "webhook": {"env": "HOOK"}, "text": "hello"}]}
+        change = {"ca_file": str(authority.certificate)} if trusted else {}
+        program = make(settings, {"slack": section}, change, env={"HOOK": server.hook()}).start("slack")
+        publish()
+        if trusted:
+            server.wait_for(1, HOOK)
+        else:
+            until(lambda: "ertificate" in program.text(), 20, "a word about the certificate")
+            assert server.requests() == []
 
 
 def test_an_old_event_is_settled_as_expired(worker, publish, slack):

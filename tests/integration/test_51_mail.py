@@ -23,9 +23,8 @@ def worker(settings, prefix, mail_server, authority, make):
                 "recipient_domains": ["example.com"], "retry": {"first": "200ms", "max": "1s", "for": "1h"},
                 "smtp": {"url": server.url, "username": USER, "password": {"env": "SMTP_PASSWORD"}, "tls": "required"},
                 "routes": [merge(base, route or {})]}
-        ferry = make(settings, {"mail": merge(mail, section or {})},
-                     env={"SMTP_PASSWORD": PASSWORD, "SSL_CERT_FILE": str(authority.certificate),
-                          "CURL_CA_BUNDLE": str(authority.certificate)})
+        ferry = make(settings, {"mail": merge(mail, section or {}), "ca_file": str(authority.certificate)},
+                     env={"SMTP_PASSWORD": PASSWORD})
         return ferry.start("mail"), server
     return start
 
@@ -66,6 +65,18 @@ def test_the_mail_went_through_tls_after_a_login(worker, publish):
     publish("tls@example.com")
     mail = server.wait_for(1)[0]
     assert mail["X-TLS"] == "True" and mail["X-Auth"] == "True" and mail["X-Env-From"] == "no-reply@example.com"
+
+
+def test_a_mail_server_that_nobody_vouches_for_gets_no_mail(make, settings, prefix, mail_server, publish):
+    server = mail_server("starttls")
+    route = {"name": "welcome", "events": ["user.created"], "to": ".resource.email", "subject": "s", "text": "t"}
+    mail = {"group": f"{prefix}-mail", "start": "earliest", "from": "no-reply@example.com", "routes": [route],
+            "recipient_domains": ["example.com"], "retry": {"first": "200ms", "max": "1s", "for": "1h"},
+            "smtp": {"url": server.url, "username": USER, "password": {"env": "SMTP_PASSWORD"}, "tls": "required"}}
+    program = make(settings, {"mail": mail}, env={"SMTP_PASSWORD": PASSWORD}).start("mail")
+    publish("nobody@example.com")
+    until(lambda: "ertificate" in program.text(), 20, "a word about the certificate")
+    assert server.mails() == []
 
 
 def test_loopback_without_tls_is_possible(worker, publish):
