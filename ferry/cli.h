@@ -1,0 +1,23 @@
+/* What the subcommands have in common. Each complains on stderr itself, in the words of `ferry`. */
+#ifndef FERRY_CLI_H
+#define FERRY_CLI_H
+
+#include "core/buffer.h"
+#include "core/catalog.h"
+#include "core/error.h"
+#include "core/secret.h"
+
+/* The largest file that a subcommand reads. */
+enum { FERRY_CLI_FILE_BYTES = 8 * 1024 * 1024 };
+
+/* The catalogue's row of an event's canonical name or type. NULL after a complaint that names the nearest. */
+const struct ferry_catalog_entry *ferry_cli_event(const char *name);
+
+/* Appends a whole file, standard input for "-". False after a complaint. */
+bool ferry_cli_read(const char *path, struct ferry_buffer *out);
+
+/* The secret of an environment variable or of a file (one trailing newline dropped); exactly one of the two is not
+ * NULL. False after a complaint. The caller ends it with ferry_secret_done. */
+bool ferry_cli_secret(const char *variable, const char *file, struct ferry_secret *secret);
+
+#endif

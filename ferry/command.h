@@ -1,0 +1,12 @@
+/* The subcommands of `ferry`: one file each. argv[0] is the subcommand's own name; each parses its options with
+ * getopt_long and returns an exit code (enum ferry_exit). */
+#ifndef FERRY_COMMAND_H
+#define FERRY_COMMAND_H
+
+int ferry_command_catalog(int argc, char **argv);
+int ferry_command_demo(int argc, char **argv);
+int ferry_command_send(int argc, char **argv);
+int ferry_command_sign(int argc, char **argv);
+int ferry_command_try(int argc, char **argv);
+
+#endif
