@@ -65,9 +65,17 @@ void ferry_consumer_update_lag(struct ferry_consumer *consumer);
 /* Commits what is stored, leaves the group, frees. */
 void ferry_consumer_close(struct ferry_consumer *consumer);
 
-/* Reading without a group, for the CLI: `assign` from the beginning, never touches a live group. */
+/* Reading without a group: `assign` from the beginning (or from the end), never touches a live group. Polled and closed
+ * like a consumer. Waits up to 10 s for a broker (FERRY_KAFKA); topics that are all missing: FERRY_TOPIC_UNKNOWN. */
 FERRY_NODISCARD enum ferry_code ferry_reader_open(struct ferry_properties common, struct ferry_strings topics,
                                                   bool from_end, struct ferry_consumer **out,
                                                   struct ferry_error *error);
+/* The same for these partitions alone, each from its offset (-1: from the beginning). Does not wait for a broker. */
+FERRY_NODISCARD enum ferry_code ferry_reader_open_at(struct ferry_properties common,
+                                                     const struct ferry_partition *partitions, size_t count,
+                                                     struct ferry_consumer **out, struct ferry_error *error);
+/* A poll has come to the end of every partition at least once since the reader was opened: what was there then has been
+ * handed out. Polls return NULL at an end, so go on polling until this is true. */
+bool ferry_reader_ended(struct ferry_consumer *reader);
 
 #endif
