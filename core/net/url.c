@@ -1,0 +1,58 @@
+#include <arpa/inet.h>
+#include <curl/curl.h>
+
+#include "core/net/client.h"
+
+static void free_url(CURLU **url)
+{
+    curl_url_cleanup(*url);
+}
+
+static void free_part(char **part)
+{
+    curl_free(*part);
+}
+
+/* 127.0.0.0/8, ::1, localhost. libcurl has brought spellings like 127.1 and 0x7f000001 to dotted form. */
+static bool is_loopback(const char *host)
+{
+    struct in_addr four;
+    if (inet_pton(AF_INET, host, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == 127;
+    return strcmp(host, "[::1]") == 0 || strcasecmp(host, "localhost") == 0;
+}
+
+static bool has_controls(const char *url)
+{
+    for (const char *c = url; *c != '\0'; c++)
+        if ((unsigned char)*c <= ' ' || *c == 0x7f)
+            return true;
+    return false;
+}
+
+/* The messages name the host at most: the rest of a URL may be a secret. */
+enum ferry_code ferry_url_check(const char *url, bool insecure, struct ferry_error *error)
+{
+    if (has_controls(url))
+        return ferry_fail(error, FERRY_CONFIG, "a URL has no spaces and no control characters");
+    FERRY_CLEANUP(free_url) CURLU *parsed = curl_url();
+    if (parsed == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    CURLUcode wrong = curl_url_set(parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS | CURLU_NON_SUPPORT_SCHEME);
+    if (wrong != CURLUE_OK)
+        return ferry_fail(error, FERRY_CONFIG, "not a URL: %s", curl_url_strerror(wrong));
+    FERRY_CLEANUP(free_part) char *scheme = NULL;
+    FERRY_CLEANUP(free_part) char *host = NULL;
+    FERRY_CLEANUP(free_part) char *user = NULL;
+    FERRY_CLEANUP(free_part) char *password = NULL;
+    if (curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) || curl_url_get(parsed, CURLUPART_HOST, &host, 0))
+        return ferry_fail(error, FERRY_CONFIG, "a URL needs a scheme and a host: https://host/…");
+    if (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)
+        return ferry_fail(error, FERRY_CONFIG, "scheme \"%s\" is not allowed; http and https are", scheme);
+    if (curl_url_get(parsed, CURLUPART_USER, &user, 0) == CURLUE_OK ||
+        curl_url_get(parsed, CURLUPART_PASSWORD, &password, 0) == CURLUE_OK)
+        return ferry_fail(error, FERRY_CONFIG, "user and password do not belong into a URL; use a header");
+    if (strcmp(scheme, "http") == 0 && !insecure && !is_loopback(host))
+        return ferry_fail(error, FERRY_CONFIG, "http to %s is not encrypted; use https, or say insecure: true", host);
+    return FERRY_OK;
+}
