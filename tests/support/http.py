@@ -12,7 +12,6 @@ import http.server
 import json
 import re
 import socket
-import ssl
 import struct
 import threading
 import time
