@@ -6,7 +6,11 @@
 #include "core/error.h"
 #include "core/event.h"
 
-/* Which formats a door takes. */
+/* Which formats a door takes. The mode is chosen by Content-Type, without case: a batch or one event by its media
+ * type, another event format is FERRY_MEDIA_TYPE; else binary mode where there are `ce-` fields; else, only for
+ * FERRY_ENVELOPE_QLIK, one event in a JSON body (no Content-Type counts as JSON; an array is no event). What Qlik's
+ * rules mend, and how, stands at the head of envelope_qlik.c; they refuse an event without a type, one whose type
+ * cannot be one, a member that is there twice, and data that cannot be read. */
 enum ferry_envelope_rules {
     FERRY_ENVELOPE_QLIK,        /* legacy, hybrid, CloudEvents; repaired where Qlik strays, each repair noted */
     FERRY_ENVELOPE_CLOUDEVENTS, /* strict 1.0.2 */
@@ -30,9 +34,10 @@ struct ferry_events {
     size_t count; /* 0 for an empty batch */
 };
 
-/* Reads all events of a request or none. Events point into `input` (headers and body) and `arena`.
- * Fails with FERRY_JSON_INVALID, FERRY_EVENT_INVALID (the text names the member, and the index in a batch),
- * FERRY_MEDIA_TYPE or FERRY_MEMORY. Trace context: a valid traceparent of the headers is noted in every event. */
+/* Reads all events of a request or none. Events point into `input` (headers and body) and `arena`. `datacontenttype`
+ * is in lower case but for its parameters, and `application/json` where JSON data came without one.
+ * Fails with FERRY_JSON_INVALID, FERRY_EVENT_INVALID (the text names the member, and in a batch the event, counted
+ * from 0: "event 3: source: missing"), FERRY_MEDIA_TYPE or FERRY_MEMORY. Trace context: a valid traceparent of the headers is noted in every event. */
 FERRY_NODISCARD enum ferry_code ferry_envelope_read(enum ferry_envelope_rules rules,
                                                     const struct ferry_envelope_input *input,
                                                     struct ferry_arena *arena, struct ferry_events *events,
