@@ -102,8 +102,8 @@ struct ferry_topics_config {
     enum ferry_key key;
     enum ferry_create create;
     const char *other;
-    int partitions;  /* -1: the broker's default */
-    int replication; /* -1: the broker's default */
+    int partitions;                   /* -1: the broker's default */
+    int replication;                  /* -1: the broker's default */
     struct ferry_properties settings; /* topics.config */
     enum ferry_encoding encoding;
 };
@@ -306,9 +306,11 @@ struct ferry_automation_config {
 
 struct ferry_config {
     const char *file;
+    const char *secrets_file; /* `secrets`: NAME=value lines behind {env: NAME}; NULL: none. An addition. */
     struct ferry_properties kafka;
     struct ferry_topics_config topics;
     struct ferry_bridge_config bridge;
+    struct ferry_worker_config worker; /* the shared section; merged into the next three already */
     struct ferry_slack_config slack;
     struct ferry_mail_config mail;
     struct ferry_automation_config automation;
@@ -345,7 +347,11 @@ struct ferry_findings {
  * Returns FERRY_CONFIG when there are errors. The caller frees `*out`. Not while another thread calls setenv. */
 FERRY_NODISCARD enum ferry_code ferry_config_load(const char *path, unsigned sections, struct ferry_config **out,
                                                   struct ferry_findings *findings, struct ferry_error *error);
-/* Wipes the secrets. */
+/* The same for a text that is at hand; `path` is its name in findings and where relative paths start from. */
+FERRY_NODISCARD enum ferry_code ferry_config_parse(const char *path, struct ferry_slice text, unsigned sections,
+                                                   struct ferry_config **out, struct ferry_findings *findings,
+                                                   struct ferry_error *error);
+/* Wipes the secrets. NULL is allowed. */
 void ferry_config_free(struct ferry_config *config);
 
 /* Keys of librdkafka that Ferry owns (`acks`, `enable.idempotence`, `partitioner`, offset storing …): why, or NULL. The
