@@ -23,7 +23,7 @@ CHANNELS = ("slack", "mail", "automation")
 OWNERS = {
     r"librdkafka/.*": ("core/kafka/",),
     r"curl/.*": ("core/net/",),
-    r"microhttpd\.h": ("bridge/http",),
+    r"microhttpd\.h": ("bridge/http", "core/net/listener"),
     r"jq\.h|jv\.h": ("core/template", "core/jq"),
     r"yaml\.h": ("core/config", "core/yaml"),
 }

@@ -16,8 +16,9 @@ def count_case(case):
     bad = any(case.find(tag) is not None for tag in ("failure", "error")) or case.get("status") == "fail"
     output = case.findtext("system-out") or ""
     passed = len(re.findall(r"^\[\s+OK \]", output, re.M))
-    failed = len(re.findall(r"^\[\s+(?:FAILED|ERROR)\s+\] (?!\d+ test)(?!---)\S+$", output, re.M)) if bad else 0
-    skipped = len(re.findall(r"^\[  SKIPPED \] (?!\d+ test)", output, re.M))
+    # A name that failed is printed where it ran and again in the list at the end.
+    failed = len(set(re.findall(r"^\[  (?:FAILED|ERROR ) +\] (?!\d+ test)(\w+)$", output, re.M)))
+    skipped = len(set(re.findall(r"^\[  SKIPPED \] (?!\d+ test)(\w+)$", output, re.M)))
     if passed or failed or skipped:
         return passed, max(failed, int(bad)), skipped
     if case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
