@@ -94,7 +94,7 @@ static enum ferry_code set_message(struct ferry_job *job, const struct ferry_mai
     curl_easy_setopt(job->easy, CURLOPT_MAIL_FROM, request->sender);
     curl_easy_setopt(job->easy, CURLOPT_MAIL_RCPT, job->recipients);
     curl_easy_setopt(job->easy, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(job->easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->message.len);
+    /* No CURLOPT_INFILESIZE: with it libcurl does not ask to the end, and the moment of the dot cannot be told. */
     curl_easy_setopt(job->easy, CURLOPT_READFUNCTION, ferry_job_read);
     curl_easy_setopt(job->easy, CURLOPT_READDATA, job);
     return FERRY_OK;
