@@ -92,7 +92,7 @@ static bool take_command(struct peer *peer, const char *line)
         say(peer, NULL, "220 go on");
         return peer_start_tls(peer);
     } else if (starts(line, "AUTH"))
-        say(peer, manners.auth, "235 welcome");
+        take_login(peer);
     else if (starts(line, "MAIL"))
         say(peer, manners.mail, "250 ok");
     else if (starts(line, "RCPT"))
