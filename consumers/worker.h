@@ -95,6 +95,8 @@ struct ferry_channel {
     const struct ferry_worker_config *(*worker)(const struct ferry_config *config);
     size_t (*route_count)(const struct ferry_config *config);
     const struct ferry_route_config *(*route)(const struct ferry_config *config, size_t index);
+    /* Looks at the configuration when the program starts, and logs what of it is not carried out; may be NULL. */
+    void (*look)(const struct ferry_config *config);
     /* The trust anchors of its connections; NULL: the system's. */
     const char *(*ca_file)(const struct ferry_config *config);
 

@@ -1,0 +1,327 @@
+/* The inside of the worker engine. Private to the engine; channels see worker.h alone.
+ *
+ * Threads and what they touch:
+ *
+ *   main        signals, reload, replacing a broken producer
+ *   poller      all calls of the consumer; intake.c. Never waits but in a rebalance, bounded
+ *   evaluators  perform.c: take a job that is ready, render, hand the exchange to the client
+ *   client      call.c: the answer, and what follows from it
+ *   producer    bury.c: the report of a dead letter
+ *
+ * One lock guards everything in `struct ferry_engine` and the lists in what hangs on it. A job is worked on by one
+ * thread at a time, which owns its other members meanwhile:
+ *
+ *                    ┌──────────────────────────────── again, pace, claim ───────────┐
+ *   QUEUED ─ head ─▶ READY ─▶ RUNNING ─▶ CALLING ─▶ (answer) RUNNING ─▶ settled     WAITING
+ *   behind others      ▲         │                               │                    │
+ *   in its lane        │         └── gate ─▶ GATED               ├─▶ FOLLOWING ───────┤
+ *                      │                       │                 └─▶ BURYING ─▶ settled
+ *                      └───────────────────────┴──────────────────────────────────────┘
+ *
+ * RUNNING, CALLING, FOLLOWING and BURYING are "begun": a rebalance waits for them. Everything else is dropped with
+ * its partition: the next owner reads the record again. */
+#ifndef FERRY_CONSUMERS_ENGINE_H
+#define FERRY_CONSUMERS_ENGINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "consumers/decide.h"
+#include "consumers/lanes.h"
+#include "consumers/offsets.h"
+#include "consumers/once.h"
+#include "consumers/pace.h"
+#include "consumers/timers.h"
+#include "consumers/worker.h"
+#include "core/kafka/consumer.h"
+#include "core/kafka/producer.h"
+#include "core/metrics.h"
+
+enum {
+    FERRY_HELD_RECORDS = 10000,            /* a partition with more is paused … */
+    FERRY_HELD_BYTES = 64 * 1024 * 1024,   /* … or with more bytes; resumed at half of it */
+    FERRY_PROBE_MS = 5 * 60 * 1000,        /* between two calls to a dead destination */
+    FERRY_CLAIM_AGAIN_MS = 200,            /* while another record is at the same effect */
+    FERRY_EVALUATORS = 2
+};
+
+/* One configuration; lives while anybody works with it. */
+struct ferry_generation {
+    struct ferry_config *config;
+    unsigned number;
+    int references; /* under the lock */
+};
+
+/* What several routes send to: one webhook, one channel. */
+struct ferry_destination {
+    uint64_t id;
+    struct ferry_pace pace;
+    struct ferry_destination *next;
+};
+
+struct ferry_job_list {
+    struct ferry_job *first;
+    struct ferry_job *last;
+};
+
+/* A route by its name, across reloads. */
+struct ferry_slot {
+    char *name;
+    ptrdiff_t index; /* in the current configuration; -1: it is not there any more */
+    struct ferry_slot *next;
+
+    struct ferry_rate rate;
+    struct ferry_destination *destination; /* NULL: without a pace */
+
+    /* A destination that has not answered yet gets one call at a time, so that a dead one costs one call; the others
+     * wait at the gate. */
+    bool proven;
+    struct ferry_job *at_gate;
+    struct ferry_job_list gated;
+    int64_t probe_ms; /* parked: when the next call may be made (monotonic); 0: not parked */
+
+    size_t waiting; /* jobs that failed and wait for their next attempt */
+    struct ferry_series *outcomes[FERRY_OUTCOME_COUNT];
+    struct ferry_series *effect_seconds;
+    struct ferry_series *end_to_end_seconds;
+    struct ferry_series *retry_waiting;
+    struct ferry_series *parked;
+};
+
+/* A partition that is ours, or was while jobs of it are still at work. */
+struct ferry_held_partition {
+    char *topic;
+    int32_t number;
+    struct ferry_offsets offsets;
+    size_t bytes; /* of the records that are held */
+    size_t jobs;
+    size_t begun;
+    struct ferry_job *first; /* all jobs of it */
+    bool paused;
+    bool revoking; /* nothing is begun or put off any more */
+    bool gone;     /* not ours any more: nothing is stored */
+    int64_t stored;
+};
+
+/* A record that is held, with the event in it. Shared by its jobs. */
+struct ferry_delivery {
+    struct ferry_fetched *fetched;
+    struct ferry_arena arena;
+    struct ferry_event event;
+    struct ferry_error unreadable; /* code FERRY_OK: `event` is good */
+    uint64_t serial;
+    size_t bytes;
+    int references; /* jobs; under the lock */
+};
+
+enum ferry_job_state {
+    FERRY_JOB_QUEUED,
+    FERRY_JOB_READY,
+    FERRY_JOB_GATED,
+    FERRY_JOB_WAITING,
+    FERRY_JOB_RUNNING,
+    FERRY_JOB_CALLING,
+    FERRY_JOB_FOLLOWING,
+    FERRY_JOB_BURYING
+};
+
+/* One record for one route. */
+struct ferry_job {
+    struct ferry_lane_place place;
+    struct ferry_timer timer;
+    struct ferry_job_list *list; /* READY, or the gate's; NULL: in none */
+    struct ferry_job *list_before, *list_behind;
+    struct ferry_job *before, *behind; /* in the partition */
+
+    enum ferry_job_state state;
+    struct ferry_held_partition *partition;
+    struct ferry_delivery *delivery;
+    struct ferry_slot *slot; /* NULL: the record cannot be read, it only has to be buried */
+
+    bool failed; /* counted in slot->waiting while it waits */
+    bool claimed;
+    struct ferry_once_key key;
+    bool reserved; /* has a token of its destination for `token_ms` */
+    int64_t token_ms;
+    int attempts;
+    int64_t first_failure_ms; /* monotonic; 0: none */
+    int64_t started_ms;       /* when an evaluator took it last */
+    int64_t called_ms;        /* of the attempt's first exchange */
+
+    struct ferry_effect effect; /* holds the next exchange while FOLLOWING */
+    struct ferry_generation *generation; /* what the effect was made from: a reference, from the call to its verdict */
+    size_t index;
+    bool follow;
+    struct ferry_call *call; /* while CALLING */
+
+    bool burying; /* `letter` is what is left to do */
+    enum ferry_outcome letter_outcome;
+    enum ferry_code letter_code;
+    char letter_reason[320];
+    int letter_failures;
+};
+
+struct ferry_engine {
+    const struct ferry_channel *channel;
+    struct ferry_metrics *metrics;
+    struct ferry_client *client;
+    struct ferry_consumer *consumer; /* of the poller */
+    char *dead_letter_topic;
+
+    pthread_mutex_t producer_lock; /* taken alone, never inside `lock` */
+    struct ferry_producer *producer;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work;    /* something is ready, or a timer was set */
+    pthread_cond_t settled; /* something that was begun has ended */
+    struct ferry_generation *current;
+    struct ferry_slot *slots;
+    struct ferry_destination *destinations;
+    struct ferry_held_partition **partitions; /* in no order; those that are gone too while jobs of them live */
+    size_t partition_count;
+    struct ferry_lanes lanes;
+    struct ferry_timers timers;
+    struct ferry_job_list ready;
+    size_t working; /* RUNNING and CALLING: at most worker.concurrency */
+    struct ferry_once *once;
+    uint64_t serial;
+    struct ferry_arena subscription_arena;
+    struct ferry_strings subscription; /* of the poller */
+    bool resubscribe;                  /* the configuration has changed: look whether the subscription has */
+    bool stopping; /* the poller ends */
+    bool ended;    /* the evaluators end */
+    int64_t stop_by_ms;
+
+    atomic_bool ready_for_work; /* the assignment is known */
+
+    struct ferry_metric *dead_letters;
+    struct ferry_metric *outcomes;
+};
+
+static inline void ferry_engine_lock(struct ferry_engine *engine)
+{
+    pthread_mutex_lock(&engine->lock);
+}
+
+static inline void ferry_engine_unlock(struct ferry_engine *engine)
+{
+    pthread_mutex_unlock(&engine->lock);
+}
+
+/* ---- engine.c ---- */
+
+/* Takes the configuration in any case. Fails with FERRY_MEMORY. */
+FERRY_NODISCARD enum ferry_code ferry_engine_init(struct ferry_engine *engine, const struct ferry_channel *channel,
+                                                  struct ferry_config *config, struct ferry_metrics *metrics);
+/* All threads have ended. */
+void ferry_engine_done(struct ferry_engine *engine);
+/* Makes a configuration the current one; takes it in any case. Fails with FERRY_MEMORY: the old one stays. */
+FERRY_NODISCARD enum ferry_code ferry_engine_adopt(struct ferry_engine *engine, struct ferry_config *config);
+/* One reference less; the lock is held. NULL is allowed. */
+void ferry_generation_drop(struct ferry_generation *generation);
+/* The worker's part of the current configuration; the lock is held. */
+const struct ferry_worker_config *ferry_engine_worker(const struct ferry_engine *engine);
+uint32_t ferry_random(void);
+
+/* ---- jobs.c: the lock is held in all of them, but ferry_jobs_next's caller sleeps in it ---- */
+
+/* A new job of a record goes to the end of its lane. Fails with FERRY_MEMORY. */
+FERRY_NODISCARD enum ferry_code ferry_job_add(struct ferry_engine *engine, struct ferry_held_partition *partition,
+                                              struct ferry_delivery *delivery, struct ferry_slot *slot);
+/* The next job that may run (now RUNNING); waits for one. NULL: the engine has ended. */
+struct ferry_job *ferry_jobs_next(struct ferry_engine *engine);
+/* Changes the state and keeps the counts that hang on it. */
+void ferry_job_enter(struct ferry_engine *engine, struct ferry_job *job, enum ferry_job_state state);
+/* Takes a job out of whatever it waits in: RUNNING. */
+void ferry_job_take(struct ferry_engine *engine, struct ferry_job *job);
+/* Puts a job off until `due_ms` as WAITING or FOLLOWING; drops it when its partition goes away. */
+void ferry_job_put_off(struct ferry_engine *engine, struct ferry_job *job, enum ferry_job_state state,
+                       int64_t due_ms);
+/* Settles the record for this route, makes the next of the lane ready, frees the job. */
+void ferry_job_settle(struct ferry_engine *engine, struct ferry_job *job);
+/* Frees a job without settling its record. */
+void ferry_job_drop(struct ferry_engine *engine, struct ferry_job *job);
+bool ferry_job_begun(const struct ferry_job *job);
+/* Frees a delivery that no job holds. */
+void ferry_delivery_free(struct ferry_delivery *delivery);
+
+/* ---- partitions.c: the lock is held ---- */
+
+/* The partition that is ours, or NULL. */
+struct ferry_held_partition *ferry_partition_find(const struct ferry_engine *engine, struct ferry_slice topic,
+                                                  int32_t number);
+/* Fails with FERRY_MEMORY. */
+FERRY_NODISCARD enum ferry_code ferry_partition_add(struct ferry_engine *engine, const char *topic, int32_t number);
+/* Drops what is not begun, waits for what is: until `soft_ms` for its own end, then calls without an answer are ended
+ * as such, and until `hard_ms` for the rest (both monotonic). Releases the lock meanwhile. */
+void ferry_partition_drain(struct ferry_engine *engine, struct ferry_held_partition *partition, int64_t soft_ms,
+                           int64_t hard_ms);
+/* It is not ours any more: nothing is stored for it. Freed with its last job. */
+void ferry_partition_give_up(struct ferry_engine *engine, struct ferry_held_partition *partition);
+/* Frees it if it is given up and has no job. */
+void ferry_partition_reap(struct ferry_engine *engine, struct ferry_held_partition *partition);
+
+/* ---- intake.c: the poller ---- */
+
+void *ferry_poller_run(void *engine);
+/* Opens the consumer for the current configuration. Fails as ferry_consumer_open. */
+FERRY_NODISCARD enum ferry_code ferry_poller_open(struct ferry_engine *engine, struct ferry_error *error);
+
+/* ---- perform.c: the evaluators ---- */
+
+struct ferry_evaluator {
+    struct ferry_engine *engine;
+    pthread_t thread;
+    struct ferry_generation *generation;
+    struct ferry_compiled *routes;
+    struct ferry_expression *resource_id;
+    struct ferry_expression *delete_type;
+    struct ferry_view *view; /* of the delivery `view_serial` */
+    uint64_t view_serial;
+};
+void *ferry_evaluator_run(void *evaluator);
+
+/* ---- compile.c ---- */
+
+/* A route's programs, compiled for one evaluator. */
+struct ferry_compiled {
+    struct ferry_expression *when; /* NULL: always */
+    struct ferry_expression **once_per;
+    size_t once_per_count;
+    struct ferry_channel_route *route;
+};
+/* Sees to it that the evaluator works with the current configuration, as long as that compiles. */
+FERRY_NODISCARD enum ferry_code ferry_evaluator_refresh(struct ferry_evaluator *evaluator, struct ferry_error *error);
+void ferry_evaluator_done(struct ferry_evaluator *evaluator);
+
+/* ---- call.c ---- */
+
+/* Carries out job->effect, made for the route at job->index of job->generation. The job is RUNNING and belongs to the
+ * callee from here on. */
+void ferry_call_begin(struct ferry_engine *engine, struct ferry_job *job);
+/* Ends what is CALLING or FOLLOWING in this partition as "sent without an answer"; late answers are ignored. */
+void ferry_calls_abandon(struct ferry_engine *engine, struct ferry_held_partition *partition);
+/* What follows from a verdict; the job is RUNNING and belongs to the callee. */
+void ferry_job_apply(struct ferry_engine *engine, struct ferry_job *job, const struct ferry_verdict *verdict);
+
+/* ---- bury.c ---- */
+
+/* Sends the record to the dead letter topic, as often as it takes, and settles the job after the report. The job is
+ * RUNNING and belongs to the callee. */
+void ferry_job_bury(struct ferry_engine *engine, struct ferry_job *job, enum ferry_outcome outcome,
+                    enum ferry_code code, const char *reason);
+/* Tries again to bury what could not be buried. */
+void ferry_job_bury_again(struct ferry_engine *engine, struct ferry_job *job);
+FERRY_NODISCARD enum ferry_code ferry_engine_open_producer(struct ferry_engine *engine, struct ferry_error *error);
+/* Replaces a producer that is broken for good. */
+void ferry_engine_mend_producer(struct ferry_engine *engine);
+
+/* ---- report.c ---- */
+
+void ferry_report_setup(struct ferry_engine *engine);
+void ferry_report_slot(struct ferry_engine *engine, struct ferry_slot *slot);
+/* Counts and logs an outcome. The job belongs to the caller; no lock. */
+void ferry_report_outcome(struct ferry_engine *engine, const struct ferry_job *job, enum ferry_outcome outcome,
+                          enum ferry_code code, const char *reason);
+
+#endif

@@ -1,0 +1,351 @@
+/* The poller: records in, offsets out. The only thread that calls the consumer; it waits for nobody but in a
+ * rebalance, and there a bounded time. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "consumers/engine.h"
+#include "consumers/subscribe.h"
+#include "core/clock.h"
+#include "core/log.h"
+
+enum {
+    POLL_MS = 50,
+    KEEP_HOUSE_MS = 20,       /* offsets are stored and partitions resumed at most so much later */
+    LAG_MS = 1000,
+    REOPEN_MS = 5000,         /* after a subscription that could not be opened */
+    DRAIN_SOFT_MS = 7000,     /* in a rebalance */
+    DRAIN_HARD_MS = 10000,
+    STOP_RESERVE_MS = 2000,   /* of shutdown_timeout, for leaving the group and the last dead letters */
+    RECORD_OVERHEAD = 512
+};
+
+/* A worker that cannot hold a record any more ends: what is not settled is not stored, so the next start reads it
+ * again. Going on would mean to skip it. */
+static _Noreturn void die(const char *why)
+{
+    ferry_log(FERRY_LOG_ERROR, "the worker ends", FERRY_FIELDS(ferry_text("reason", why)));
+    _exit(FERRY_EXIT_FAILED);
+}
+
+/* ---- records ---- */
+
+static size_t size_of(const struct ferry_record *record)
+{
+    size_t bytes = RECORD_OVERHEAD + record->key.len + record->value.len;
+    for (size_t i = 0; i < record->header_count; i++)
+        bytes += record->headers[i].name.len + record->headers[i].value.len;
+    return bytes;
+}
+
+static struct ferry_delivery *delivery_new(struct ferry_fetched *fetched, uint64_t serial)
+{
+    struct ferry_delivery *delivery = calloc(1, sizeof *delivery);
+    if (delivery == NULL)
+        return NULL;
+    delivery->fetched = fetched;
+    delivery->serial = serial;
+    delivery->bytes = size_of(&fetched->record);
+    enum ferry_code code =
+        ferry_record_read(&fetched->record, &delivery->arena, &delivery->event, &delivery->unreadable);
+    delivery->unreadable.code = code;
+    if (code != FERRY_MEMORY)
+        return delivery;
+    ferry_arena_done(&delivery->arena);
+    free(delivery);
+    return NULL;
+}
+
+/* The routes that want the event get a job each; without `partition` they are only counted. */
+static uint32_t give_to_routes(struct ferry_engine *engine, struct ferry_held_partition *partition,
+                               struct ferry_delivery *delivery)
+{
+    uint32_t wanted = 0;
+    for (struct ferry_slot *slot = engine->slots; slot != NULL; slot = slot->next) {
+        if (slot->index < 0)
+            continue;
+        const struct ferry_route_config *route =
+            engine->channel->route(engine->current->config, (size_t)slot->index);
+        if (!ferry_route_wants(route, delivery->event.canonical))
+            continue;
+        wanted++;
+        if (partition != NULL && ferry_job_add(engine, partition, delivery, slot) != FERRY_OK)
+            die("out of memory");
+    }
+    return wanted;
+}
+
+static uint32_t jobs_of(struct ferry_engine *engine, struct ferry_delivery *delivery)
+{
+    if (ferry_topic_is_internal(&engine->current->config->topics, delivery->fetched->record.topic))
+        return 0;
+    return delivery->unreadable.code != FERRY_OK ? 1 : give_to_routes(engine, NULL, delivery);
+}
+
+static void pause_if_full(struct ferry_engine *engine, struct ferry_held_partition *partition)
+{
+    if (partition->paused ||
+        (partition->offsets.count <= FERRY_HELD_RECORDS && partition->bytes <= FERRY_HELD_BYTES))
+        return;
+    partition->paused = true;
+    ferry_consumer_pause(engine->consumer, partition->topic, partition->number);
+}
+
+/* Enters the record and makes its jobs; the delivery belongs to them, or is freed if there are none. */
+static void enter(struct ferry_engine *engine, struct ferry_held_partition *partition,
+                  struct ferry_delivery *delivery)
+{
+    uint32_t jobs = jobs_of(engine, delivery);
+    if (ferry_offsets_add(&partition->offsets, delivery->fetched->record.offset, jobs) != FERRY_OK)
+        die("out of memory");
+    if (jobs == 0) {
+        ferry_delivery_free(delivery);
+        return;
+    }
+    partition->bytes += delivery->bytes;
+    delivery->references = 1; /* ours, so that a job which ends at once does not take the record with it */
+    if (delivery->unreadable.code == FERRY_OK)
+        give_to_routes(engine, partition, delivery);
+    else if (ferry_job_add(engine, partition, delivery, NULL) != FERRY_OK)
+        die("out of memory");
+    delivery->references--;
+    pause_if_full(engine, partition);
+}
+
+/* The log under a partition was cut and grows anew (an unclean election): what is held of it is abandoned, and the
+ * offsets begin again. */
+static struct ferry_held_partition *begin_again(struct ferry_engine *engine, struct ferry_held_partition *partition)
+{
+    ferry_log(FERRY_LOG_WARN, "the partition was rewound",
+              FERRY_FIELDS(ferry_text("topic", partition->topic), ferry_number("partition", partition->number)));
+    int32_t number = partition->number;
+    char *topic = strdup(partition->topic);
+    ferry_partition_give_up(engine, partition);
+    if (topic == NULL || ferry_partition_add(engine, topic, number) != FERRY_OK)
+        die("out of memory");
+    struct ferry_held_partition *anew = ferry_partition_find(engine, ferry_slice_from(topic), number);
+    free(topic);
+    return anew;
+}
+
+static void take(struct ferry_engine *engine, struct ferry_fetched *fetched)
+{
+    struct ferry_delivery *delivery = delivery_new(fetched, ++engine->serial);
+    if (delivery == NULL)
+        die("out of memory");
+    const struct ferry_record *record = &fetched->record;
+    ferry_engine_lock(engine);
+    struct ferry_held_partition *partition = ferry_partition_find(engine, record->topic, record->partition);
+    if (partition != NULL && !ferry_offsets_follows(&partition->offsets, record->offset))
+        partition = begin_again(engine, partition);
+    if (partition != NULL && !partition->revoking)
+        enter(engine, partition, delivery);
+    else
+        ferry_delivery_free(delivery); /* not ours any more */
+    ferry_engine_unlock(engine);
+}
+
+/* ---- offsets ---- */
+
+static void store(struct ferry_engine *engine, struct ferry_held_partition *partition)
+{
+    if (partition->gone || partition->offsets.next <= partition->stored)
+        return;
+    partition->stored = partition->offsets.next;
+    ferry_consumer_store(engine->consumer, partition->topic, partition->number, partition->stored);
+}
+
+static void resume_if_room(struct ferry_engine *engine, struct ferry_held_partition *partition)
+{
+    if (!partition->paused || partition->gone || partition->offsets.count > FERRY_HELD_RECORDS / 2 ||
+        partition->bytes > FERRY_HELD_BYTES / 2)
+        return;
+    partition->paused = false;
+    ferry_consumer_resume(engine->consumer, partition->topic, partition->number);
+}
+
+static void keep_house(struct ferry_engine *engine)
+{
+    ferry_engine_lock(engine);
+    for (size_t i = 0; i < engine->partition_count; i++) {
+        store(engine, engine->partitions[i]);
+        resume_if_room(engine, engine->partitions[i]);
+    }
+    ferry_engine_unlock(engine);
+}
+
+/* ---- rebalances ---- */
+
+static void assigned(void *context, const struct ferry_partition *partitions, size_t count)
+{
+    struct ferry_engine *engine = context;
+    ferry_engine_lock(engine);
+    for (size_t i = 0; i < count; i++) {
+        struct ferry_slice topic = ferry_slice_from(partitions[i].topic);
+        if (ferry_partition_find(engine, topic, partitions[i].partition) != NULL)
+            continue;
+        if (ferry_partition_add(engine, partitions[i].topic, partitions[i].partition) != FERRY_OK)
+            die("out of memory");
+    }
+    ferry_engine_unlock(engine);
+}
+
+static void let_go(struct ferry_engine *engine, struct ferry_held_partition *partition, bool lost, int64_t soft_ms,
+                   int64_t hard_ms)
+{
+    if (!lost) {
+        ferry_partition_drain(engine, partition, soft_ms, hard_ms);
+        store(engine, partition);
+    }
+    ferry_partition_give_up(engine, partition);
+}
+
+static void revoked(void *context, const struct ferry_partition *partitions, size_t count, bool lost)
+{
+    struct ferry_engine *engine = context;
+    int64_t now_ms = ferry_clock_mono_ms();
+    ferry_engine_lock(engine);
+    for (size_t i = 0; i < count; i++) {
+        struct ferry_held_partition *partition =
+            ferry_partition_find(engine, ferry_slice_from(partitions[i].topic), partitions[i].partition);
+        if (partition != NULL)
+            let_go(engine, partition, lost, now_ms + DRAIN_SOFT_MS, now_ms + DRAIN_HARD_MS);
+    }
+    ferry_engine_unlock(engine);
+}
+
+/* Every partition at once, so that all have the whole time. */
+static void let_all_go(struct ferry_engine *engine)
+{
+    ferry_engine_lock(engine);
+    int64_t hard_ms = engine->stop_by_ms - STOP_RESERVE_MS, soft_ms = hard_ms - STOP_RESERVE_MS;
+    for (size_t i = 0; i < engine->partition_count; i++)
+        if (!engine->partitions[i]->gone)
+            engine->partitions[i]->revoking = true; /* nothing is begun in the last while the first is drained */
+    for (size_t i = engine->partition_count; i-- > 0;)
+        if (i < engine->partition_count && !engine->partitions[i]->gone)
+            let_go(engine, engine->partitions[i], false, soft_ms, hard_ms);
+    ferry_engine_unlock(engine);
+}
+
+/* ---- subscription ---- */
+
+static bool same_strings(struct ferry_strings a, struct ferry_strings b)
+{
+    bool same = a.count == b.count;
+    for (size_t i = 0; same && i < a.count; i++)
+        same = strcmp(a.items[i], b.items[i]) == 0;
+    return same;
+}
+
+/* Whether the current configuration reads other topics than the consumer does; makes them the wanted ones. */
+static bool subscription_changed(struct ferry_engine *engine)
+{
+    struct ferry_arena arena = {0};
+    struct ferry_strings topics;
+    ferry_engine_lock(engine);
+    enum ferry_code code = ferry_subscription(engine->channel, engine->current->config, &arena, &topics);
+    bool changed = code == FERRY_OK && !same_strings(topics, engine->subscription);
+    engine->resubscribe = false;
+    ferry_engine_unlock(engine);
+    struct ferry_arena unused = changed ? engine->subscription_arena : arena;
+    if (changed) {
+        engine->subscription_arena = arena;
+        engine->subscription = topics;
+    }
+    ferry_arena_done(&unused);
+    return changed;
+}
+
+static enum ferry_code open_consumer(struct ferry_engine *engine, struct ferry_error *error)
+{
+    ferry_engine_lock(engine);
+    const struct ferry_config *config = engine->current->config;
+    engine->current->references++;
+    struct ferry_generation *generation = engine->current;
+    ferry_engine_unlock(engine);
+    const struct ferry_worker_config *worker = engine->channel->worker(config);
+    const struct ferry_consumer_options options = {.group = worker->group,
+                                                   .topics = engine->subscription,
+                                                   .start = worker->start,
+                                                   .common = config->kafka,
+                                                   .overrides = worker->kafka};
+    const struct ferry_consumer_listener listener = {engine, assigned, revoked};
+    enum ferry_code code = ferry_consumer_open(&options, &listener, engine->metrics, &engine->consumer, error);
+    ferry_engine_lock(engine);
+    ferry_generation_drop(generation);
+    ferry_engine_unlock(engine);
+    return code;
+}
+
+enum ferry_code ferry_poller_open(struct ferry_engine *engine, struct ferry_error *error)
+{
+    subscription_changed(engine);
+    return open_consumer(engine, error);
+}
+
+/* A consumer is never re-subscribed while it holds records: it is closed, which drains, and opened anew. */
+static void subscribe_anew(struct ferry_engine *engine)
+{
+    ferry_log(FERRY_LOG_INFO, "the routes read other topics now, subscribing anew",
+              FERRY_FIELDS(ferry_number("topics", (int64_t)engine->subscription.count)));
+    atomic_store(&engine->ready_for_work, false);
+    ferry_consumer_close(engine->consumer);
+    engine->consumer = NULL;
+}
+
+static bool ensure_consumer(struct ferry_engine *engine)
+{
+    struct ferry_error error = {0};
+    if (engine->consumer != NULL || open_consumer(engine, &error) == FERRY_OK)
+        return true;
+    ferry_log(FERRY_LOG_ERROR, "cannot subscribe", FERRY_FIELDS(ferry_text("reason", error.text)));
+    return false;
+}
+
+/* ---- the loop ---- */
+
+static bool must_stop(struct ferry_engine *engine, bool *resubscribe)
+{
+    ferry_engine_lock(engine);
+    bool stopping = engine->stopping;
+    *resubscribe = engine->resubscribe;
+    ferry_engine_unlock(engine);
+    return stopping;
+}
+
+static void poll_once(struct ferry_engine *engine, int64_t *house_ms, int64_t *lag_ms)
+{
+    struct ferry_fetched *fetched = ferry_consumer_poll(engine->consumer, POLL_MS);
+    if (fetched != NULL)
+        take(engine, fetched);
+    atomic_store(&engine->ready_for_work, ferry_consumer_ready(engine->consumer));
+    int64_t now_ms = ferry_clock_mono_ms();
+    if (now_ms >= *house_ms) {
+        keep_house(engine);
+        *house_ms = now_ms + KEEP_HOUSE_MS;
+    }
+    if (now_ms >= *lag_ms) {
+        ferry_consumer_update_lag(engine->consumer);
+        *lag_ms = now_ms + LAG_MS;
+    }
+}
+
+void *ferry_poller_run(void *context)
+{
+    struct ferry_engine *engine = context;
+    int64_t house_ms = 0, lag_ms = 0;
+    bool resubscribe;
+    while (!must_stop(engine, &resubscribe)) {
+        if (resubscribe && subscription_changed(engine))
+            subscribe_anew(engine);
+        if (ensure_consumer(engine))
+            poll_once(engine, &house_ms, &lag_ms);
+        else
+            usleep(REOPEN_MS * 1000 / 10);
+    }
+    let_all_go(engine);
+    if (engine->consumer != NULL)
+        ferry_consumer_close(engine->consumer);
+    engine->consumer = NULL;
+    return NULL;
+}

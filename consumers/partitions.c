@@ -1,0 +1,86 @@
+/* The partitions that a worker holds, and how it lets go of them. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "consumers/engine.h"
+#include "core/clock.h"
+
+struct ferry_held_partition *ferry_partition_find(const struct ferry_engine *engine, struct ferry_slice topic,
+                                                  int32_t number)
+{
+    for (size_t i = 0; i < engine->partition_count; i++) {
+        struct ferry_held_partition *partition = engine->partitions[i];
+        if (partition->number == number && !partition->gone && ferry_slice_is(topic, partition->topic))
+            return partition;
+    }
+    return NULL;
+}
+
+enum ferry_code ferry_partition_add(struct ferry_engine *engine, const char *topic, int32_t number)
+{
+    struct ferry_held_partition **partitions =
+        realloc(engine->partitions, (engine->partition_count + 1) * sizeof(struct ferry_held_partition *));
+    if (partitions == NULL)
+        return FERRY_MEMORY;
+    engine->partitions = partitions;
+    struct ferry_held_partition *partition = calloc(1, sizeof *partition);
+    char *name = strdup(topic);
+    if (partition == NULL || name == NULL) {
+        free(partition);
+        free(name);
+        return FERRY_MEMORY;
+    }
+    *partition = (struct ferry_held_partition){.topic = name, .number = number, .stored = -1};
+    ferry_offsets_init(&partition->offsets);
+    partitions[engine->partition_count++] = partition;
+    return FERRY_OK;
+}
+
+void ferry_partition_reap(struct ferry_engine *engine, struct ferry_held_partition *partition)
+{
+    if (!partition->gone || partition->jobs > 0)
+        return;
+    for (size_t i = 0; i < engine->partition_count; i++)
+        if (engine->partitions[i] == partition)
+            engine->partitions[i] = engine->partitions[--engine->partition_count];
+    ferry_offsets_done(&partition->offsets);
+    free(partition->topic);
+    free(partition);
+}
+
+static void drop_not_begun(struct ferry_engine *engine, struct ferry_held_partition *partition)
+{
+    for (struct ferry_job *job = partition->first, *behind; job != NULL; job = behind) {
+        behind = job->behind;
+        if (!ferry_job_begun(job))
+            ferry_job_drop(engine, job);
+    }
+}
+
+/* False when `until_ms` has come before everything that was begun has ended. */
+static bool wait_for_begun(struct ferry_engine *engine, const struct ferry_held_partition *partition, int64_t until_ms)
+{
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    while (partition->begun > 0)
+        if (pthread_cond_timedwait(&engine->settled, &engine->lock, &until) != 0)
+            return partition->begun == 0;
+    return true;
+}
+
+void ferry_partition_drain(struct ferry_engine *engine, struct ferry_held_partition *partition, int64_t soft_ms,
+                           int64_t hard_ms)
+{
+    partition->revoking = true;
+    drop_not_begun(engine, partition);
+    if (wait_for_begun(engine, partition, soft_ms))
+        return;
+    ferry_calls_abandon(engine, partition);
+    wait_for_begun(engine, partition, hard_ms);
+}
+
+void ferry_partition_give_up(struct ferry_engine *engine, struct ferry_held_partition *partition)
+{
+    drop_not_begun(engine, partition);
+    partition->gone = true;
+    ferry_partition_reap(engine, partition);
+}

@@ -1,0 +1,325 @@
+/* An evaluator: from a job that is ready to an exchange that is under way.
+ *
+ * The way of a job is the table `steps`, from top to bottom. Each step lets it go on or ends the trial: as settled
+ * without a call, as a dead letter, or put off until later. */
+#include "consumers/engine.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+
+#include <stdio.h>
+
+enum { LATER_MS = 1000 /* when memory ran out, or the routes do not compile */ };
+
+struct trial {
+    struct ferry_engine *engine;
+    struct ferry_evaluator *evaluator;
+    struct ferry_job *job;
+    const struct ferry_event *event;
+    size_t index; /* of the route in the evaluator's generation */
+    const struct ferry_compiled *compiled;
+    char key[FERRY_EFFECT_KEY];
+    struct ferry_error error;
+};
+
+/* True: on to the next step. False: the job is in other hands. */
+typedef bool step(struct trial *trial);
+
+/* ---- ends ---- */
+
+/* Settled without a call. */
+static bool end(struct trial *trial, enum ferry_outcome outcome, const char *why)
+{
+    ferry_report_outcome(trial->engine, trial->job, outcome, FERRY_OK, why);
+    ferry_engine_lock(trial->engine);
+    ferry_job_settle(trial->engine, trial->job);
+    ferry_engine_unlock(trial->engine);
+    return false;
+}
+
+/* The route does not want this event: settled, and no outcome. */
+static bool leave(struct trial *trial)
+{
+    ferry_engine_lock(trial->engine);
+    ferry_job_settle(trial->engine, trial->job);
+    ferry_engine_unlock(trial->engine);
+    return false;
+}
+
+static bool put_off(struct trial *trial, int64_t due_ms)
+{
+    ferry_effect_done(&trial->job->effect);
+    ferry_engine_lock(trial->engine);
+    ferry_job_put_off(trial->engine, trial->job, FERRY_JOB_WAITING, due_ms);
+    ferry_engine_unlock(trial->engine);
+    return false;
+}
+
+/* A dead letter; but what is wrong with us, and not with the event, is tried again. */
+static bool fail(struct trial *trial, enum ferry_code code)
+{
+    if (ferry_code_retry(code) == FERRY_RETRY_LATER)
+        return put_off(trial, ferry_clock_mono_ms() + LATER_MS);
+    ferry_job_bury(trial->engine, trial->job, FERRY_OUTCOME_DEAD, code, trial->error.text);
+    return false;
+}
+
+/* ---- steps ---- */
+
+static bool is_readable(struct trial *trial)
+{
+    if (trial->job->slot != NULL)
+        return true;
+    trial->error = trial->job->delivery->unreadable;
+    return fail(trial, trial->error.code);
+}
+
+/* Back-filled and replayed records take effect only when asked; how to ask comes with `--effects` and `--again`. */
+static bool is_live(struct trial *trial)
+{
+    const struct ferry_record *record = &trial->job->delivery->fetched->record;
+    if (ferry_record_header(record, "ferry-backfill").ptr != NULL)
+        return end(trial, FERRY_OUTCOME_SKIPPED, "back-filled");
+    if (ferry_record_header(record, "ferry-replay").ptr != NULL)
+        return end(trial, FERRY_OUTCOME_SKIPPED, "replayed");
+    return true;
+}
+
+static bool has_route(struct trial *trial)
+{
+    const struct ferry_channel *channel = trial->engine->channel;
+    const struct ferry_config *config = trial->evaluator->generation->config;
+    for (size_t i = 0; i < channel->route_count(config); i++)
+        if (strcmp(channel->route(config, i)->name, trial->job->slot->name) == 0) {
+            trial->index = i;
+            trial->compiled = &trial->evaluator->routes[i];
+            return true;
+        }
+    return end(trial, FERRY_OUTCOME_SKIPPED, "the route was removed from the configuration");
+}
+
+/* The view of the record before is kept: an event's routes come one after the other. */
+static bool has_view(struct trial *trial)
+{
+    struct ferry_evaluator *evaluator = trial->evaluator;
+    uint64_t serial = trial->job->delivery->serial;
+    if (evaluator->view != NULL && evaluator->view_serial == serial)
+        return true;
+    ferry_view_free(evaluator->view);
+    evaluator->view = NULL;
+    enum ferry_code code = ferry_view_new(trial->event, &evaluator->view, &trial->error);
+    if (code != FERRY_OK)
+        return fail(trial, code);
+    evaluator->view_serial = serial;
+    return true;
+}
+
+static bool is_wanted(struct trial *trial)
+{
+    bool wanted = true;
+    enum ferry_code code = FERRY_OK;
+    if (trial->compiled->when != NULL)
+        code = ferry_expression_true(trial->compiled->when, trial->evaluator->view, &wanted, &trial->error);
+    if (code != FERRY_OK)
+        return fail(trial, code);
+    return wanted || leave(trial);
+}
+
+static bool is_fresh(struct trial *trial)
+{
+    int64_t max_age_ms = trial->engine->channel->worker(trial->evaluator->generation->config)->max_age_ms;
+    int64_t event_ms;
+    if (max_age_ms <= 0 || !ferry_time_parse(trial->event->time, &event_ms) ||
+        ferry_clock_wall_ms() - event_ms <= max_age_ms)
+        return true;
+    return end(trial, FERRY_OUTCOME_EXPIRED, "older than max_age");
+}
+
+/* A text that an expression yields; absent for null and for what is no text. */
+static struct ferry_slice optional_text(struct ferry_expression *expression, const struct ferry_view *view,
+                                        struct ferry_buffer *buffer)
+{
+    bool is_null = false;
+    if (ferry_expression_text(expression, view, buffer, &is_null, NULL) != FERRY_OK || is_null)
+        return (struct ferry_slice){0};
+    return ferry_buffer_slice(buffer);
+}
+
+static void default_key(struct trial *trial)
+{
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer id;
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer type;
+    ferry_buffer_init(&id, FERRY_EFFECT_BODY_MAX);
+    ferry_buffer_init(&type, FERRY_EFFECT_BODY_MAX);
+    const struct ferry_view *view = trial->evaluator->view;
+    struct ferry_slice resource_id = optional_text(trial->evaluator->resource_id, view, &id);
+    struct ferry_slice delete_type = optional_text(trial->evaluator->delete_type, view, &type);
+    ferry_effect_key(trial->engine->channel->name, trial->job->slot->name, trial->event, resource_id, delete_type,
+                     NULL, 0, trial->key);
+}
+
+/* One member of `once_per` as JSON text, so that 1 and "1" differ. null and "" identify nothing. */
+static enum ferry_code once_per_member(struct trial *trial, size_t i, struct ferry_buffer *out)
+{
+    enum ferry_code code =
+        ferry_expression_json(trial->compiled->once_per[i], trial->evaluator->view, out, &trial->error);
+    if (code != FERRY_OK)
+        return code;
+    struct ferry_slice text = ferry_buffer_slice(out);
+    if (!ferry_slice_is(text, "null") && !ferry_slice_is(text, "\"\""))
+        return FERRY_OK;
+    const struct ferry_route_config *route =
+        trial->engine->channel->route(trial->evaluator->generation->config, trial->index);
+    return ferry_fail(&trial->error, FERRY_TEMPLATE_NULL, "once_per: %s yields %s", route->once_per[i].text,
+                      text.ptr[0] == 'n' ? "null" : "an empty text");
+}
+
+static enum ferry_code once_per_key(struct trial *trial)
+{
+    enum { MEMBERS = 16 };
+    struct ferry_buffer buffers[MEMBERS];
+    struct ferry_slice texts[MEMBERS];
+    size_t count = trial->compiled->once_per_count;
+    if (count > MEMBERS)
+        return ferry_fail(&trial->error, FERRY_TEMPLATE, "once_per has more than %d members", MEMBERS);
+    enum ferry_code code = FERRY_OK;
+    for (size_t i = 0; i < count; i++) {
+        ferry_buffer_init(&buffers[i], FERRY_EFFECT_BODY_MAX);
+        if (code == FERRY_OK)
+            code = once_per_member(trial, i, &buffers[i]);
+        texts[i] = ferry_buffer_slice(&buffers[i]);
+    }
+    if (code == FERRY_OK)
+        ferry_effect_key(trial->engine->channel->name, trial->job->slot->name, trial->event, (struct ferry_slice){0},
+                         (struct ferry_slice){0}, texts, count, trial->key);
+    for (size_t i = 0; i < count; i++)
+        ferry_buffer_done(&buffers[i]);
+    return code;
+}
+
+static bool has_key(struct trial *trial)
+{
+    enum ferry_code code = FERRY_OK;
+    if (trial->compiled->once_per_count > 0)
+        code = once_per_key(trial);
+    else
+        default_key(trial);
+    return code == FERRY_OK || fail(trial, code);
+}
+
+static bool is_first(struct trial *trial)
+{
+    struct ferry_job *job = trial->job;
+    if (job->claimed)
+        return true;
+    job->key = ferry_once_key_parse(trial->key);
+    ferry_engine_lock(trial->engine);
+    enum ferry_claim claim = ferry_once_claim(trial->engine->once, &job->key, ferry_clock_wall_ms());
+    job->claimed = claim == FERRY_CLAIM_OURS;
+    ferry_engine_unlock(trial->engine);
+    if (claim == FERRY_CLAIM_DONE)
+        return end(trial, FERRY_OUTCOME_DUPLICATE, "it took effect before");
+    return job->claimed || put_off(trial, ferry_clock_mono_ms() + FERRY_CLAIM_AGAIN_MS);
+}
+
+/* A parked route buries without a call, but for a probe now and then. */
+static bool is_open(struct trial *trial)
+{
+    struct ferry_slot *slot = trial->job->slot;
+    int64_t now_ms = ferry_clock_mono_ms();
+    ferry_engine_lock(trial->engine);
+    bool parked = slot->probe_ms != 0 && now_ms < slot->probe_ms;
+    if (slot->probe_ms != 0 && !parked)
+        slot->probe_ms = now_ms + FERRY_PROBE_MS; /* this one is the probe */
+    ferry_engine_unlock(trial->engine);
+    if (!parked)
+        return true;
+    ferry_fail(&trial->error, FERRY_DESTINATION_DEAD, "the route is parked: its destination is dead");
+    return fail(trial, FERRY_DESTINATION_DEAD);
+}
+
+static bool is_rendered(struct trial *trial)
+{
+    bool skip = false;
+    ferry_effect_done(&trial->job->effect);
+    enum ferry_code code =
+        trial->engine->channel->render(trial->compiled->route, trial->event, trial->evaluator->view, trial->key,
+                                       &trial->job->effect, &skip, &trial->error);
+    if (code != FERRY_OK)
+        return fail(trial, code);
+    if (trial->job->effect.body.failed) {
+        ferry_fail(&trial->error, FERRY_TEMPLATE, "what was rendered is over %d bytes", FERRY_EFFECT_BODY_MAX);
+        return fail(trial, FERRY_TEMPLATE);
+    }
+    return !skip || end(trial, FERRY_OUTCOME_SKIPPED, trial->error.text);
+}
+
+/* Takes a token of the destination; who has to wait for it waits in its lane, and holds up nobody else. */
+static bool has_token(struct trial *trial)
+{
+    struct ferry_job *job = trial->job;
+    struct ferry_destination *destination = job->slot->destination;
+    if (destination == NULL)
+        return true;
+    int64_t now_ms = ferry_clock_mono_ms();
+    ferry_engine_lock(trial->engine);
+    if (!job->reserved || job->token_ms < destination->pace.blocked_ms)
+        job->token_ms = ferry_pace_reserve(&destination->pace, job->slot->rate, now_ms);
+    job->reserved = true;
+    ferry_engine_unlock(trial->engine);
+    return job->token_ms <= now_ms || put_off(trial, job->token_ms);
+}
+
+static bool call(struct trial *trial)
+{
+    struct ferry_job *job = trial->job;
+    ferry_engine_lock(trial->engine);
+    ferry_generation_drop(job->generation);
+    job->generation = trial->evaluator->generation;
+    job->generation->references++;
+    job->index = trial->index;
+    ferry_engine_unlock(trial->engine);
+    ferry_call_begin(trial->engine, job);
+    return false;
+}
+
+static step *const steps[] = {
+    is_readable, is_live, has_route, has_view, is_wanted, is_fresh, has_key, is_first, is_open, is_rendered,
+    has_token,   call,
+};
+
+/* ---- the thread ---- */
+
+static void try_job(struct ferry_evaluator *evaluator, struct ferry_job *job)
+{
+    struct trial trial = {
+        .engine = evaluator->engine, .evaluator = evaluator, .job = job, .event = &job->delivery->event};
+    enum ferry_code code = ferry_evaluator_refresh(evaluator, &trial.error);
+    if (code != FERRY_OK)
+        ferry_log(FERRY_LOG_ERROR, "the routes do not compile", FERRY_FIELDS(ferry_text("reason", trial.error.text)));
+    if (evaluator->generation == NULL) {
+        put_off(&trial, ferry_clock_mono_ms() + LATER_MS);
+        return;
+    }
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0] && steps[i](&trial); i++)
+        ;
+}
+
+void *ferry_evaluator_run(void *context)
+{
+    struct ferry_evaluator *evaluator = context;
+    struct ferry_engine *engine = evaluator->engine;
+    for (;;) {
+        ferry_engine_lock(engine);
+        struct ferry_job *job = ferry_jobs_next(engine);
+        ferry_engine_unlock(engine);
+        if (job == NULL)
+            return NULL;
+        if (job->burying)
+            ferry_job_bury_again(engine, job);
+        else if (job->follow)
+            ferry_call_begin(engine, job);
+        else
+            try_job(evaluator, job);
+    }
+}
