@@ -30,11 +30,20 @@ static bool has_controls(const char *url)
     return false;
 }
 
+/* "scheme://h…": libcurl would take one slash, or three, for two. */
+static bool has_authority(const char *url)
+{
+    const char *colon = strchr(url, ':');
+    return colon != NULL && strncmp(colon, "://", 3) == 0 && colon[3] != '/';
+}
+
 /* The messages name the host at most: the rest of a URL may be a secret. */
 enum ferry_code ferry_url_check(const char *url, bool insecure, struct ferry_error *error)
 {
     if (has_controls(url))
         return ferry_fail(error, FERRY_CONFIG, "a URL has no spaces and no control characters");
+    if (!has_authority(url))
+        return ferry_fail(error, FERRY_CONFIG, "not a URL; it is written https://host/path");
     FERRY_CLEANUP(free_url) CURLU *parsed = curl_url();
     if (parsed == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
@@ -46,7 +55,7 @@ enum ferry_code ferry_url_check(const char *url, bool insecure, struct ferry_err
     FERRY_CLEANUP(free_part) char *user = NULL;
     FERRY_CLEANUP(free_part) char *password = NULL;
     if (curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) || curl_url_get(parsed, CURLUPART_HOST, &host, 0))
-        return ferry_fail(error, FERRY_CONFIG, "a URL needs a scheme and a host: https://host/…");
+        return ferry_fail(error, FERRY_CONFIG, "not a URL; it is written https://host/path");
     if (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)
         return ferry_fail(error, FERRY_CONFIG, "scheme \"%s\" is not allowed; http and https are", scheme);
     if (curl_url_get(parsed, CURLUPART_USER, &user, 0) == CURLUE_OK ||
