@@ -1,7 +1,7 @@
 """A Kafka as production has it: TLS, passwords, ACLs, and topics that somebody else made.
 
-The password mechanism is PLAIN inside TLS: before 2.6.1, librdkafka repeats the client's nonce in SCRAM, which Kafka 3.8.1
-and later refuse, and Debian 12 has 2.0.2.
+Passwords go by PLAIN inside TLS, and by SCRAM-SHA-512. Before 2.6.1, librdkafka repeats the client's nonce in SCRAM, which
+Kafka 3.8.1 and later refuse, and Debian 12 has 2.0.2: for SCRAM the programs are run with a newer librdkafka.
 """
 import pytest
 
@@ -26,6 +26,8 @@ def secured(folder, authority):
     kafka.allow(WORKER[0], "TOPIC", "qlik.", "READ", "DESCRIBE", prefix=True)
     kafka.allow(WORKER[0], "TOPIC", "ferry.slack.", "READ", "WRITE", "DESCRIBE", prefix=True)
     kafka.allow(WORKER[0], "GROUP", "ferry-slack", "READ", "DESCRIBE")
+    for user in (BRIDGE, WORKER):
+        kafka.create_scram_user(*user)
     yield kafka
     kafka.stop()
 
@@ -76,6 +78,30 @@ def test_a_worker_reads_and_marks_with_its_own_rights(secured, config, passwords
     records.publish(secured, "qlik.app.created", sent)
     until(lambda: any(m["text"] == "through TLS" for m in slack.messages()), 40)
     until(lambda: program.metric("ferry_effects_total", outcome="done") >= 1)
+
+
+@pytest.fixture
+def scram(secured, passwords, tmp_path):
+    return passwords | secured.newer_librdkafka(tmp_path / "librdkafka")
+
+
+def test_bridge_and_worker_log_in_by_scram(secured, config, scram, make, slack):
+    change = {"kafka": {"sasl.mechanism": "SCRAM-SHA-512"}, "worker": {"start": "earliest"}}
+    ferry = make(config, change, env=scram)
+    bridge, worker = ferry.start("bridge"), ferry.start("slack")
+    sent = event(data={"id": "scram", "name": "by SCRAM"})
+    assert bridge.post(sent).status == 204
+    records.wait_for_id(secured, "qlik.app.created", sent["id"])
+    until(lambda: any(m["text"] == "by SCRAM" for m in slack.messages()), 40)
+    until(lambda: worker.metric("ferry_effects_total", outcome="done") >= 1)
+
+
+def test_a_wrong_scram_password_is_refused(config, scram, make):
+    change = {"kafka": {"sasl.mechanism": "SCRAM-SHA-512"}}
+    bridge = make(config, change, env=scram | {"KAFKA_BRIDGE": "a-wrong-password"}).launch("bridge")
+    bridge.wait_for(lambda: bridge.health("/healthz") == 200, 20)
+    until(lambda: any("uthenticat" in str(line) for line in bridge.logs()), 20, "a word about authentication")
+    assert bridge.post(event()).status == 503
 
 
 def test_a_wrong_password_is_said_in_the_log_and_not_shown(secured, config, passwords, make):

@@ -202,6 +202,16 @@ class Kafka:
                        "sasl.password": password, "ssl.ca.location": str(self.authority.certificate)}
         return result
 
+    @staticmethod
+    def newer_librdkafka(folder):
+        """An environment in which programs load the librdkafka of the confluent-kafka wheel instead of Debian's."""
+        import confluent_kafka
+        packages = pathlib.Path(confluent_kafka.__file__).parents[1]
+        library, = (packages / "confluent_kafka.libs").glob("librdkafka-*.so.1")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "librdkafka.so.1").symlink_to(library)
+        return {"LD_LIBRARY_PATH": str(folder)}
+
     def kcat_options(self, user=None):
         return [part for k, v in self.client(user).items() for part in ("-X", f"{k}={v}")]
 
