@@ -4,7 +4,9 @@
 #define FERRY_COMMAND_H
 
 int ferry_command_catalog(int argc, char **argv);
+int ferry_command_check(int argc, char **argv);
 int ferry_command_demo(int argc, char **argv);
+int ferry_command_init(int argc, char **argv);
 int ferry_command_send(int argc, char **argv);
 int ferry_command_sign(int argc, char **argv);
 int ferry_command_try(int argc, char **argv);

@@ -1,0 +1,177 @@
+/* ferry check: every mistake of the configuration, for all programs at once. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/buffer.h"
+#include "core/kafka/admin.h"
+#include "core/program.h"
+#include "ferry/check_online.h"
+#include "ferry/command.h"
+
+enum { OUTPUT_MAX_BYTES = 4 * 1024 * 1024 };
+
+static const char usage[] =
+    "usage: ferry check [-c FILE] [--online] [--only SECTIONS]\n"
+    "\n"
+    "Reads the configuration of all programs and prints every mistake as FILE:LINE: key: what is wrong, what is "
+    "allowed.\n"
+    "  -c, --config FILE   the file (default: /etc/ferry/ferry.yaml, then ./ferry.yaml)\n"
+    "      --online        then try Kafka and its topics, the SMTP log-in, Slack's tokens, Qlik's tenants\n"
+    "      --only SECTIONS resolve the secrets of these alone: bridge,slack,mail,automation\n"
+    "      --reference     print docs/configuration.md instead\n"
+    "Exit codes: 0 good (warnings are allowed), 1 --online found something, 2 wrong usage, 78 mistakes.\n";
+
+struct request {
+    const char *config;
+    unsigned sections;
+    bool online;
+    bool reference;
+};
+
+static int wrong_usage(const char *complaint)
+{
+    fprintf(stderr, "ferry check: %s\n%s", complaint, usage);
+    return FERRY_EXIT_USAGE;
+}
+
+/* "bridge,slack" to bits; 0 for an unknown word. */
+static unsigned parse_sections(const char *list)
+{
+    static const struct {
+        const char *word;
+        unsigned section;
+    } words[] = {{"bridge", FERRY_SECTION_BRIDGE},
+                 {"slack", FERRY_SECTION_SLACK},
+                 {"mail", FERRY_SECTION_MAIL},
+                 {"automation", FERRY_SECTION_AUTOMATION}};
+    unsigned sections = FERRY_SECTION_KAFKA;
+    for (size_t len; *list != '\0'; list += len + (list[len] == ',')) {
+        len = strcspn(list, ",");
+        unsigned section = 0;
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+            if (ferry_slice_is(ferry_slice_of(list, len), words[i].word))
+                section = words[i].section;
+        if (section == 0)
+            return 0;
+        sections |= section;
+    }
+    return sections;
+}
+
+/* -1 to go on, or the exit code. */
+static int parse(int argc, char **argv, struct request *request)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"online", no_argument, NULL, 'o'},
+        {"only", required_argument, NULL, 's'},   {"reference", no_argument, NULL, 'r'},
+        {"help", no_argument, NULL, 'h'},         {0},
+    };
+    optind = 0;
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        switch (option) {
+        case 'c':
+            request->config = optarg;
+            break;
+        case 'o':
+            request->online = true;
+            break;
+        case 'r':
+            request->reference = true;
+            break;
+        case 's':
+            request->sections = parse_sections(optarg);
+            if (request->sections == 0)
+                return wrong_usage("--only takes bridge, slack, mail and automation, with commas between");
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return FERRY_EXIT_DONE;
+        default:
+            return wrong_usage("unknown flag");
+        }
+    }
+    return optind == argc ? -1 : wrong_usage("takes flags only");
+}
+
+static int print_reference(void)
+{
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
+    ferry_buffer_init(&text, OUTPUT_MAX_BYTES);
+    ferry_config_print_reference(&text);
+    return fwrite(text.ptr, 1, text.len, stdout) == text.len ? FERRY_EXIT_DONE : FERRY_EXIT_FAILED;
+}
+
+static void print_findings(const struct ferry_findings *findings)
+{
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
+    ferry_buffer_init(&text, OUTPUT_MAX_BYTES);
+    ferry_findings_print(findings, &text);
+    fwrite(text.ptr != NULL ? text.ptr : "", 1, text.len, stderr);
+}
+
+/* What only librdkafka knows: is there such a property, and may it have that value? */
+static size_t check_properties(const char *path, const struct ferry_properties *properties)
+{
+    size_t mistakes = 0;
+    for (size_t i = 0; i < properties->count; i++) {
+        const struct ferry_property *property = &properties->items[i];
+        struct ferry_error error = {0};
+        if (ferry_kafka_property_check(property->name, property->value, &error) == FERRY_OK)
+            continue;
+        mistakes++;
+        fprintf(stderr, "%s:%d: %s.%s: %s\n", property->place.file, property->place.line, path, property->name,
+                error.text);
+    }
+    return mistakes;
+}
+
+static size_t check_all_properties(const struct ferry_config *config)
+{
+    return check_properties("kafka", &config->kafka) + check_properties("bridge.kafka", &config->bridge.kafka) +
+           check_properties("slack.kafka", &config->slack.worker.kafka) +
+           check_properties("mail.kafka", &config->mail.worker.kafka) +
+           check_properties("automation.kafka", &config->automation.worker.kafka);
+}
+
+static int judge(const struct request *request, const struct ferry_config *config,
+                 const struct ferry_findings *findings)
+{
+    print_findings(findings);
+    size_t mistakes = findings->errors + (findings->errors == 0 ? check_all_properties(config) : 0);
+    size_t warnings = findings->count - findings->errors;
+    if (mistakes > 0) {
+        fprintf(stderr, "%s: %zu mistake%s\n", config->file, mistakes, mistakes == 1 ? "" : "s");
+        return FERRY_EXIT_CONFIG;
+    }
+    printf("%s: good", config->file);
+    if (warnings > 0)
+        printf(", with %zu warning%s", warnings, warnings == 1 ? "" : "s");
+    putchar('\n');
+    if (request->online && !ferry_check_online(config, request->sections, stdout))
+        return FERRY_EXIT_FAILED;
+    return FERRY_EXIT_DONE;
+}
+
+int ferry_command_check(int argc, char **argv)
+{
+    struct request request = {.sections = FERRY_SECTION_ALL};
+    int exit_code = parse(argc, argv, &request);
+    if (exit_code >= 0)
+        return exit_code;
+    if (request.reference)
+        return print_reference();
+    const char *path = request.config != NULL ? request.config : ferry_program_config_path();
+    struct ferry_config *config = NULL;
+    struct ferry_findings findings = {0};
+    struct ferry_error error = {0};
+    enum ferry_code code = ferry_config_load(path, request.sections, &config, &findings, &error);
+    if (config == NULL || (code != FERRY_OK && code != FERRY_CONFIG)) {
+        fprintf(stderr, "ferry check: %s\n", error.text);
+        return FERRY_EXIT_FAILED;
+    }
+    exit_code = judge(&request, config, &findings);
+    ferry_config_free(config);
+    return exit_code;
+}

@@ -1,0 +1,366 @@
+/* ferry init: a first configuration that works at once.
+ *
+ * Four questions, each also a flag; what is asked is read from standard input, so that a pipe may answer. Two files are
+ * written: the configuration, and beside it the secrets as NAME=value lines that nobody else may read. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/buffer.h"
+#include "core/config.h"
+#include "core/program.h"
+#include "ferry/command.h"
+
+enum { SECRET_CHARS = 48, ANSWER_BYTES = 1024, FILE_BYTES = 64 * 1024 };
+
+static const char usage[] =
+    "usage: ferry init [--config FILE] [answers] [--force]\n"
+    "\n"
+    "Writes a configuration and, beside it, a file of secrets (mode 0600) with a new webhook secret; then says what to "
+    "enter\nin Qlik. What no flag answers is asked on standard input.\n"
+    "  -c, --config FILE         where to (default: ferry.yaml; the secrets go to FILE without .yaml + .env)\n"
+    "      --tenant URL          the tenant, https://acme.eu.qlikcloud.com\n"
+    "      --kafka SERVERS       host:port of Kafka (default: 127.0.0.1:9092)\n"
+    "      --slack-webhook URL   an incoming webhook of Slack; \"\" for none\n"
+    "      --smtp URL            smtps://mail.example.com:465; \"\" for none\n"
+    "      --force               overwrite files that are there\n";
+
+/* What is asked: in this order. */
+enum question { TENANT, KAFKA, SLACK, SMTP, QUESTION_COUNT };
+
+static const struct {
+    const char *text;
+    const char *preset;
+} questions[QUESTION_COUNT] = {
+    [TENANT] = {"Your Qlik Cloud tenant (https://acme.eu.qlikcloud.com)", ""},
+    [KAFKA] = {"Where is Kafka", "127.0.0.1:9092"},
+    [SLACK] = {"Slack incoming webhook URL (empty: no Slack)", ""},
+    [SMTP] = {"SMTP server, smtps://host:465 or smtp://host:587 (empty: no mail)", ""},
+};
+
+struct request {
+    const char *config;
+    const char *answers[QUESTION_COUNT]; /* by flags; NULL: to be asked */
+    bool force;
+};
+
+struct answers {
+    char text[QUESTION_COUNT][ANSWER_BYTES];
+    char secret[SECRET_CHARS + 1];
+    char secrets_path[ANSWER_BYTES];
+    const char *config_path;
+};
+
+static int wrong_usage(const char *complaint)
+{
+    fprintf(stderr, "ferry init: %s\n%s", complaint, usage);
+    return FERRY_EXIT_USAGE;
+}
+
+/* -1 to go on, or the exit code. */
+static int parse(int argc, char **argv, struct request *request)
+{
+    enum { ANSWER = 256, FORCE = 'f', HELP = 'h' };
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"tenant", required_argument, NULL, ANSWER + TENANT},
+        {"kafka", required_argument, NULL, ANSWER + KAFKA},
+        {"slack-webhook", required_argument, NULL, ANSWER + SLACK},
+        {"smtp", required_argument, NULL, ANSWER + SMTP},
+        {"force", no_argument, NULL, FORCE},
+        {"help", no_argument, NULL, HELP},
+        {0},
+    };
+    optind = 0;
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (option >= ANSWER)
+            request->answers[option - ANSWER] = optarg;
+        else if (option == 'c')
+            request->config = optarg;
+        else if (option == FORCE)
+            request->force = true;
+        else if (option == HELP) {
+            fputs(usage, stdout);
+            return FERRY_EXIT_DONE;
+        } else
+            return wrong_usage("unknown flag");
+    }
+    return optind == argc ? -1 : wrong_usage("takes flags only");
+}
+
+/* ---- asking ---- */
+
+/* One answer becomes one scalar of YAML and one line of the secrets file. */
+static bool is_plain(const char *answer)
+{
+    for (; *answer != '\0'; answer++)
+        if ((unsigned char)*answer <= ' ' || *answer == 0x7f || *answer == '"' || *answer == '\\')
+            return false;
+    return true;
+}
+
+static void ask(enum question question, char answer[ANSWER_BYTES])
+{
+    const char *preset = questions[question].preset;
+    printf("%s%s%s%s: ", questions[question].text, preset[0] != '\0' ? " [" : "", preset, preset[0] != '\0' ? "]" : "");
+    fflush(stdout);
+    if (fgets(answer, ANSWER_BYTES, stdin) == NULL)
+        answer[0] = '\0'; /* the end of the input answers all that is left with its default */
+    answer[strcspn(answer, "\r\n")] = '\0';
+    if (!isatty(STDIN_FILENO))
+        putchar('\n');
+}
+
+static bool take_answer(const struct request *request, enum question question, char answer[ANSWER_BYTES])
+{
+    if (request->answers[question] == NULL)
+        ask(question, answer);
+    else
+        snprintf(answer, ANSWER_BYTES, "%s", request->answers[question]);
+    if (answer[0] == '\0')
+        snprintf(answer, ANSWER_BYTES, "%s", questions[question].preset);
+    if (is_plain(answer))
+        return true;
+    fprintf(stderr, "ferry init: \"%s\" has blanks or quotes in it\n", answer);
+    return false;
+}
+
+/* acme.eu.qlikcloud.com and https://acme.eu.qlikcloud.com/ mean https://acme.eu.qlikcloud.com. */
+static void tidy_tenant(char tenant[ANSWER_BYTES])
+{
+    char given[ANSWER_BYTES - 16];
+    snprintf(given, sizeof given, "%s", tenant);
+    size_t len = strlen(given);
+    if (len > 0 && given[len - 1] == '/')
+        given[len - 1] = '\0';
+    bool has_scheme = strstr(given, "://") != NULL;
+    snprintf(tenant, ANSWER_BYTES, "%s%s", given[0] != '\0' && !has_scheme ? "https://" : "", given);
+}
+
+static bool gather(const struct request *request, struct answers *answers)
+{
+    for (int question = 0; question < QUESTION_COUNT; question++)
+        if (!take_answer(request, (enum question)question, answers->text[question]))
+            return false;
+    tidy_tenant(answers->text[TENANT]);
+    return true;
+}
+
+/* ---- the two files ---- */
+
+/* 48 characters of 64: 288 bits. */
+static bool make_secret(char secret[SECRET_CHARS + 1])
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    unsigned char random[SECRET_CHARS];
+    if (RAND_bytes(random, sizeof random) != 1)
+        return false;
+    for (size_t i = 0; i < SECRET_CHARS; i++)
+        secret[i] = alphabet[random[i] % 64];
+    secret[SECRET_CHARS] = '\0';
+    explicit_bzero(random, sizeof random);
+    return true;
+}
+
+/* ferry.yaml → ferry.env, in the same folder. */
+static void name_secrets(struct answers *answers)
+{
+    size_t len = strlen(answers->config_path);
+    bool yaml = len > 5 && strcmp(answers->config_path + len - 5, ".yaml") == 0;
+    snprintf(answers->secrets_path, sizeof answers->secrets_path, "%.*s.env", (int)(yaml ? len - 5 : len),
+             answers->config_path);
+}
+
+static void add_slack(struct ferry_buffer *out)
+{
+    ferry_buffer_add_text(out, "\nslack:\n"
+                               "  admin: 127.0.0.1:8082\n"
+                               "  routes:\n"
+                               "    - name: app-created\n"
+                               "      events: [app.created]\n"
+                               "      when: .resource.isSessionApp != true\n"
+                               "      webhook: {env: SLACK_WEBHOOK_URL}\n"
+                               "      text: |-\n"
+                               "        *\\(.resource.name // \"An app\")* was created by \\(.userid // \"Qlik\")\n"
+                               "    - name: reload-failed\n"
+                               "      events: [reload.finished]\n"
+                               "      when: .resource.status == \"FAILED\"\n"
+                               "      webhook: {env: SLACK_WEBHOOK_URL}\n"
+                               "      digest: 10s\n"
+                               "      text: |-\n"
+                               "        The reload of app \\(.resource.appId // \"?\") failed: "
+                               "\\(.resource.errorMessage // \"no message\")\n");
+}
+
+static void add_mail(const struct answers *answers, struct ferry_buffer *out)
+{
+    bool plain = strncmp(answers->text[SMTP], "smtp://127.", 11) == 0 ||
+                 strncmp(answers->text[SMTP], "smtp://localhost", 16) == 0;
+    ferry_buffer_printf(out,
+                        "\nmail:\n"
+                        "  admin: 127.0.0.1:8083\n"
+                        "  smtp:\n"
+                        "    url: \"%s\"\n"
+                        "    tls: %s\n"
+                        "    # username: ferry\n"
+                        "    # password: {env: SMTP_PASSWORD}     # a line SMTP_PASSWORD=… in the secrets file\n"
+                        "  from: Analytics team <no-reply@example.com>   # yours\n"
+                        "  recipient_domains: [example.com]              # yours; nobody else gets mail\n"
+                        "  routes:\n"
+                        "    - name: welcome\n"
+                        "      events: [user.created]\n"
+                        "      to: .resource.email\n"
+                        "      subject: Welcome to Qlik Cloud, \\(.resource.name // \"colleague\")\n"
+                        "      text: |\n"
+                        "        Hello \\(.resource.name // \"colleague\"),\n"
+                        "\n"
+                        "        your account is ready: %s\n"
+                        "      once_per: [.tenantid, .resource.id]\n",
+                        answers->text[SMTP], plain ? "none" : "required", answers->text[TENANT]);
+}
+
+static void compose_config(const struct answers *answers, struct ferry_buffer *out)
+{
+    const char *slash = strrchr(answers->secrets_path, '/');
+    ferry_buffer_printf(out,
+                        "# Written by `ferry init`. Every key: docs/configuration.md; a whole file: "
+                        "ferry.yaml.example.\n"
+                        "# `ferry check` reads it, `ferry check --online` tries the others too.\n\n"
+                        "secrets: %s                  # NAME=value lines behind {env: NAME}; mode 0600\n\n"
+                        "kafka:\n"
+                        "  bootstrap.servers: \"%s\"\n\n"
+                        "topics:\n"
+                        "  replication: -1                    # the broker's default; production: 3\n\n"
+                        "bridge:\n"
+                        "  listen: 127.0.0.1:8080             # behind a proxy with TLS, or with `tls:`\n"
+                        "  admin: 127.0.0.1:8081\n"
+                        "  spool: {directory: spool, limit: 1GiB}\n"
+                        "  webhooks:\n"
+                        "    - path: /webhooks/qlik\n"
+                        "      format: qlik\n"
+                        "      signature: qlik\n"
+                        "      secrets: [{env: QLIK_WEBHOOK_SECRET}]\n",
+                        slash != NULL ? slash + 1 : answers->secrets_path, answers->text[KAFKA]);
+    if (answers->text[SLACK][0] != '\0')
+        add_slack(out);
+    if (answers->text[SMTP][0] != '\0')
+        add_mail(answers, out);
+}
+
+static void compose_secrets(const struct answers *answers, struct ferry_buffer *out)
+{
+    ferry_buffer_printf(out, "# Secrets of %s. Keep it to yourself: mode 0600.\nQLIK_WEBHOOK_SECRET=%s\n",
+                        answers->config_path, answers->secret);
+    if (answers->text[SLACK][0] != '\0')
+        ferry_buffer_printf(out, "SLACK_WEBHOOK_URL=%s\n", answers->text[SLACK]);
+}
+
+/* The whole text under that name with that mode, or nothing: by a temporary name beside it. */
+static bool write_file(const char *path, const struct ferry_buffer *text, mode_t mode)
+{
+    char temporary[ANSWER_BYTES + 8];
+    snprintf(temporary, sizeof temporary, "%s.new", path);
+    (void)unlink(temporary);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    bool written = fd >= 0 && !text->failed && write(fd, text->ptr, text->len) == (ssize_t)text->len;
+    if (fd >= 0 && close(fd) != 0)
+        written = false;
+    if (written && rename(temporary, path) == 0)
+        return true;
+    fprintf(stderr, "ferry init: %s cannot be written: %s\n", path, strerror(errno));
+    (void)unlink(temporary);
+    return false;
+}
+
+static bool may_write(const struct request *request, const char *path)
+{
+    if (request->force || access(path, F_OK) != 0)
+        return true;
+    fprintf(stderr, "ferry init: %s is there already; --force overwrites it, -c FILE writes another\n", path);
+    return false;
+}
+
+/* Secrets first: the configuration is read through them. */
+static bool write_files(const struct answers *answers)
+{
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer config;
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer secrets;
+    ferry_buffer_init(&config, FILE_BYTES);
+    ferry_buffer_init(&secrets, FILE_BYTES);
+    compose_config(answers, &config);
+    compose_secrets(answers, &secrets);
+    bool written = write_file(answers->secrets_path, &secrets, 0600) && write_file(answers->config_path, &config, 0644);
+    if (secrets.ptr != NULL)
+        explicit_bzero(secrets.ptr, secrets.len);
+    return written;
+}
+
+/* ---- afterwards ---- */
+
+/* What was written is read as a program would: a wrong answer is said with its line. */
+static int check_written(const struct answers *answers)
+{
+    struct ferry_config *config = NULL;
+    struct ferry_findings findings = {0};
+    struct ferry_error error = {0};
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
+    ferry_buffer_init(&text, FILE_BYTES);
+    enum ferry_code code = ferry_config_load(answers->config_path, FERRY_SECTION_ALL, &config, &findings, &error);
+    if (config != NULL)
+        ferry_findings_print(&findings, &text);
+    fputs(text.ptr != NULL ? text.ptr : "", stderr);
+    ferry_config_free(config);
+    if (code == FERRY_OK)
+        return FERRY_EXIT_DONE;
+    fputs("ferry init: written, but not right yet; mend these lines\n", stderr);
+    return FERRY_EXIT_CONFIG;
+}
+
+static void explain(const struct answers *answers)
+{
+    printf(
+        "Wrote %s and %s (mode 0600).\n\n"
+        "Enter this in Qlik: %s%s\n"
+        "  URL      https://YOUR-HOST/webhooks/qlik   (your proxy passes it to http://127.0.0.1:8080/webhooks/qlik)\n"
+        "  Secret   %s\n"
+        "  Events   all that you want in Kafka; for the routes of this file: app.created, reload.finished, "
+        "user.created\n\n"
+        "Then:\n"
+        "  ferry check -c %s --online\n"
+        "  ferry-bridge -c %s\n",
+        answers->config_path, answers->secrets_path,
+        answers->text[TENANT][0] != '\0' ? answers->text[TENANT] : "Management console → Webhooks → Create",
+        answers->text[TENANT][0] != '\0' ? "/console/webhooks → Create" : "", answers->secret, answers->config_path,
+        answers->config_path);
+    if (answers->text[SLACK][0] != '\0')
+        printf("  ferry-slack -c %s\n", answers->config_path);
+    if (answers->text[SMTP][0] != '\0')
+        printf("  ferry-mail -c %s        (first your addresses: `from`, `recipient_domains`)\n", answers->config_path);
+}
+
+int ferry_command_init(int argc, char **argv)
+{
+    struct request request = {.config = "ferry.yaml"};
+    struct answers answers = {0};
+    int exit_code = parse(argc, argv, &request);
+    if (exit_code >= 0)
+        return exit_code;
+    answers.config_path = request.config;
+    name_secrets(&answers);
+    if (!may_write(&request, answers.config_path) || !may_write(&request, answers.secrets_path))
+        return FERRY_EXIT_FAILED;
+    if (!gather(&request, &answers))
+        return FERRY_EXIT_USAGE;
+    exit_code = FERRY_EXIT_FAILED;
+    if (make_secret(answers.secret) && write_files(&answers))
+        exit_code = check_written(&answers);
+    if (exit_code == FERRY_EXIT_DONE)
+        explain(&answers);
+    explicit_bzero(&answers, sizeof answers);
+    return exit_code;
+}
