@@ -6,11 +6,18 @@
 #include "core/route.h"
 
 /* What became of one topic. */
-enum ferry_topic_state { FERRY_TOPIC_CREATED, FERRY_TOPIC_EXISTS, FERRY_TOPIC_MISSING, FERRY_TOPIC_DENIED, FERRY_TOPIC_FAILED };
+enum ferry_topic_state {
+    FERRY_TOPIC_CREATED,
+    FERRY_TOPIC_EXISTS,
+    FERRY_TOPIC_MISSING,
+    FERRY_TOPIC_DENIED,
+    FERRY_TOPIC_FAILED
+};
 
 struct ferry_topic_result {
     const char *name; /* borrowed from the list */
     enum ferry_topic_state state;
+    int partitions;   /* of one that EXISTS; -1 where that is not known */
     char reason[256]; /* for DENIED and FAILED: what is missing and the cure */
 };
 
@@ -19,7 +26,7 @@ struct ferry_topic_result {
 FERRY_NODISCARD enum ferry_code ferry_admin_create(const struct ferry_config *config, struct ferry_properties overrides,
                                                    struct ferry_topic_list topics, int timeout_ms,
                                                    struct ferry_topic_result *results, struct ferry_error *error);
-/* Looks only: EXISTS, MISSING or DENIED. */
+/* Looks only: EXISTS, MISSING, DENIED or FAILED (no valid name). */
 FERRY_NODISCARD enum ferry_code ferry_admin_look(const struct ferry_config *config, struct ferry_properties overrides,
                                                  struct ferry_topic_list topics, int timeout_ms,
                                                  struct ferry_topic_result *results, struct ferry_error *error);
