@@ -30,7 +30,7 @@ struct ferry_admission {
     struct ferry_door *door;      /* NULL: no such path */
     struct ferry_record *records; /* in the arena; 0 for an empty batch */
     size_t record_count;
-    struct ferry_events events; /* what the records were made of; empty when quarantined */
+    struct ferry_events events;  /* what the records were made of; empty when quarantined */
     enum ferry_code quarantined; /* why the request is kept in quarantine; FERRY_OK if it is not */
     int64_t retry_after_ms;      /* with FERRY_RATE */
 };

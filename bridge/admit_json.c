@@ -122,8 +122,8 @@ static enum ferry_code view_request(const struct ferry_envelope_input *input, st
     return ferry_view_of_json(ferry_buffer_slice(&text), out, error);
 }
 
-static enum ferry_code render(struct ferry_template *compiled, const struct ferry_view *view,
-                              struct ferry_arena *arena, struct ferry_slice *out, struct ferry_error *error)
+static enum ferry_code render(struct ferry_template *compiled, const struct ferry_view *view, struct ferry_arena *arena,
+                              struct ferry_slice *out, struct ferry_error *error)
 {
     if (compiled == NULL)
         return FERRY_OK;

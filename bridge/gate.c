@@ -125,8 +125,7 @@ static enum ferry_code check_host(const struct ferry_gate_head *head, struct fer
         return refuse(error, "there is no Host");
     struct ferry_slice host = ferry_slice_trim(ferry_pairs_get(head->fields, "Host"));
     for (size_t i = 0; i < host.len; i++) {
-        if (host.ptr[i] == ' ' || host.ptr[i] == '\t' || host.ptr[i] == ',' || host.ptr[i] == '/' ||
-            host.ptr[i] == '@')
+        if (host.ptr[i] == ' ' || host.ptr[i] == '\t' || host.ptr[i] == ',' || host.ptr[i] == '/' || host.ptr[i] == '@')
             return refuse(error, "Host is no host");
     }
     return FERRY_OK;

@@ -44,7 +44,7 @@ void ferry_problem_print(enum ferry_code code, const char *said, struct ferry_bu
     ferry_buffer_add_text(out, "{\"type\":\"about:blank\",\"title\":");
     ferry_buffer_add_json_string(out, ferry_slice_from(problems[row].title));
     ferry_buffer_printf(out, ",\"status\":%d,\"detail\":", status);
-    ferry_buffer_add_json_string(out, ferry_slice_from(detail != NULL && detail[0] != '\0' ? detail
-                                                                                              : problems[row].title));
+    ferry_buffer_add_json_string(out,
+                                 ferry_slice_from(detail != NULL && detail[0] != '\0' ? detail : problems[row].title));
     ferry_buffer_add_text(out, "}\n");
 }

@@ -322,9 +322,10 @@ enum ferry_code ferry_publisher_open(const struct ferry_config *config, struct f
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     publisher->config = config;
     publisher->metrics = metrics;
-    publisher->replaced = ferry_metric_series(
-        ferry_metrics_family(metrics, FERRY_COUNTER, "ferry_producer_replacements_total",
-                             "Producers that broke for good and were replaced", NULL), NULL);
+    publisher->replaced =
+        ferry_metric_series(ferry_metrics_family(metrics, FERRY_COUNTER, "ferry_producer_replacements_total",
+                                                 "Producers that broke for good and were replaced", NULL),
+                            NULL);
     publisher->shelter = shelter;
     publisher->ack_timeout_ms = config->bridge.ack_timeout_ms;
     publisher->back_off_ms = REPLACE_FIRST_MS;

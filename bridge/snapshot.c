@@ -40,8 +40,8 @@ static enum ferry_code open_doors(struct ferry_snapshot *snapshot, const struct 
     if (snapshot->doors == NULL || snapshot->topics == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     for (; snapshot->door_count < bridge->webhook_count; snapshot->door_count++) {
-        enum ferry_code code = open_door(&bridge->webhooks[snapshot->door_count], older,
-                                         &snapshot->doors[snapshot->door_count], error);
+        enum ferry_code code =
+            open_door(&bridge->webhooks[snapshot->door_count], older, &snapshot->doors[snapshot->door_count], error);
         if (code != FERRY_OK)
             return code;
     }

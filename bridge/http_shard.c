@@ -1,0 +1,426 @@
+/* One thread and one daemon a shard, the daemon in external epoll mode. (Its internal epoll mode hangs when exactly
+ * 128 events are ready, in 0.9.75 and 1.0.10 alike.) A round of the loop:
+ *
+ *   wait for the daemon's epoll or for the eventfd → resume what has been settled → MHD_run → deadlines → lingering
+ *
+ * Connections are resumed here, just before MHD_run: 0.9.75 loses a resume that comes from another thread.
+ * libmicrohttpd's own timeout watches inactivity alone, so that one byte a second lives for ever, and suspended
+ * connections have none. So it is off, and every connection is on the list of its state with a deadline of ours. A
+ * connection is ended from outside by shutting its socket down for reading; libmicrohttpd then sees the end. */
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bridge/http_shard.h"
+#include "core/clock.h"
+#include "core/log.h"
+
+enum {
+    ROUND_MS = 100,
+    GRACE_MS = 500,      /* while draining: for kept-alive connections to be told "Connection: close" */
+    LAST_WORDS_MS = 300, /* when time is up: for the last answers to leave */
+    LINGER_MS = 1000,
+    POOL_EXTRA_BYTES = 8 << 10, /* beside the largest head: header records and the answer's head */
+    POOL_STEP_BYTES = 4 << 10,
+};
+
+/* ---- connections ---- */
+
+static void unlink_connection(struct ferry_connection *connection)
+{
+    struct ferry_connection_list *list = &connection->shard->lists[connection->state];
+    *(connection->previous != NULL ? &connection->previous->next : &list->first) = connection->next;
+    *(connection->next != NULL ? &connection->next->previous : &list->last) = connection->previous;
+}
+
+static void link_connection(struct ferry_connection *connection)
+{
+    struct ferry_connection_list *list = &connection->shard->lists[connection->state];
+    connection->previous = list->last;
+    connection->next = NULL;
+    *(list->last != NULL ? &list->last->next : &list->first) = connection;
+    list->last = connection;
+}
+
+static int64_t time_for(const struct ferry_shard *shard, enum ferry_connection_state state)
+{
+    const struct ferry_limits_config *limits = &shard->http->options.config->limits;
+    return state == FERRY_CONNECTION_HEADERS ? limits->header_timeout_ms : limits->request_timeout_ms;
+}
+
+void ferry_connection_enter(struct ferry_connection *connection, enum ferry_connection_state state)
+{
+    unlink_connection(connection);
+    connection->state = state;
+    connection->deadline_ms = connection->shard->now_ms + time_for(connection->shard, state);
+    link_connection(connection);
+}
+
+/* May this address open one more connection? */
+static enum MHD_Result accept_from(void *context, const struct sockaddr *address, socklen_t address_bytes)
+{
+    (void)address_bytes;
+    struct ferry_http *http = ((struct ferry_shard *)context)->http;
+    const struct ferry_limits_config *limits = &http->options.config->limits;
+    struct ferry_ip ip;
+    if (atomic_load(&http->connections) >= (size_t)limits->connections) {
+        ferry_ops_count_refused_connection(http->options.ops, "connections");
+        return MHD_NO;
+    }
+    if (ferry_ip_from_sockaddr(address, &ip) && !ferry_proxies_trust(&http->proxies, &ip) &&
+        ferry_address_counts_get(http->addresses, &ip) >= (size_t)limits->per_address) {
+        ferry_ops_count_refused_connection(http->options.ops, "per_address");
+        return MHD_NO;
+    }
+    return MHD_YES;
+}
+
+static void find_peer(struct ferry_connection *connection)
+{
+    struct ferry_http *http = connection->shard->http;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    connection->has_peer = info != NULL && ferry_ip_from_sockaddr(info->client_addr, &connection->peer);
+    connection->trusted = connection->has_peer && ferry_proxies_trust(&http->proxies, &connection->peer);
+    if (connection->has_peer && !connection->trusted && !ferry_address_counts_add(http->addresses, &connection->peer))
+        connection->has_peer = false; /* memory ran out: not counted, so nothing to take away later */
+}
+
+static void open_connection(struct ferry_shard *shard, struct MHD_Connection *mhd, void **socket_context)
+{
+    struct ferry_connection *connection = calloc(1, sizeof *connection);
+    *socket_context = connection;
+    if (connection == NULL)
+        return; /* its first request is refused */
+    connection->shard = shard;
+    connection->mhd = mhd;
+    connection->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    find_peer(connection);
+    if (shard->http->tls != NULL)
+        connection->certificate = ferry_tls_hold(shard->http->tls);
+    connection->state = FERRY_CONNECTION_HEADERS;
+    connection->deadline_ms = shard->now_ms + time_for(shard, FERRY_CONNECTION_HEADERS);
+    link_connection(connection);
+    shard->connections++;
+    atomic_fetch_add(&shard->http->connections, 1);
+}
+
+/* A socket that is closed with bytes unread sends a reset, which can overtake the answer: keep it open a while, and
+ * read what still comes. */
+static void linger(struct ferry_shard *shard, int fd)
+{
+    if (shard->linger_count == FERRY_LINGER_MAX)
+        return;
+    int kept = dup(fd);
+    if (kept >= 0)
+        shard->lingering[shard->linger_count++] = (struct ferry_linger){kept, shard->now_ms + LINGER_MS};
+}
+
+static void close_connection(struct ferry_shard *shard, struct ferry_connection *connection)
+{
+    if (connection->linger)
+        linger(shard, connection->fd);
+    if (connection->has_peer && !connection->trusted)
+        ferry_address_counts_remove(shard->http->addresses, &connection->peer);
+    ferry_tls_drop(connection->certificate);
+    unlink_connection(connection);
+    free(connection);
+    shard->connections--;
+    atomic_fetch_sub(&shard->http->connections, 1);
+}
+
+static void notify_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
+                              enum MHD_ConnectionNotificationCode what)
+{
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        open_connection(context, mhd, socket_context);
+    else if (*socket_context != NULL)
+        close_connection(context, *socket_context);
+}
+
+/* ---- deadlines ---- */
+
+/* libmicrohttpd sees the end of the stream, and closes. Should it not: ANSWERING has a deadline as well. */
+static void end_connection(struct ferry_connection *connection)
+{
+    (void)shutdown(connection->fd, SHUT_RD);
+    ferry_connection_enter(connection, FERRY_CONNECTION_ANSWERING);
+}
+
+static void time_out(struct ferry_connection *connection)
+{
+    switch (connection->state) {
+    case FERRY_CONNECTION_HEADERS:
+        ferry_reply_cut(connection, NULL, FERRY_REQUEST_TIMEOUT);
+        end_connection(connection);
+        break;
+    case FERRY_CONNECTION_BODY:
+        ferry_reply_cut(connection, connection->request, FERRY_REQUEST_TIMEOUT);
+        end_connection(connection);
+        break;
+    case FERRY_CONNECTION_IDLE:
+        end_connection(connection);
+        break;
+    default:
+        (void)shutdown(connection->fd, SHUT_RDWR);
+        ferry_connection_enter(connection, FERRY_CONNECTION_ANSWERING);
+    }
+}
+
+static void expire(struct ferry_shard *shard)
+{
+    for (int state = 0; state < FERRY_CONNECTION_STATES; state++) {
+        struct ferry_connection_list *list = &shard->lists[state];
+        while (state != FERRY_CONNECTION_PARKED && list->first != NULL && list->first->deadline_ms <= shard->now_ms)
+            time_out(list->first);
+    }
+}
+
+static void read_lingering(struct ferry_shard *shard)
+{
+    char bytes[16384];
+    for (size_t i = 0; i < shard->linger_count;) {
+        struct ferry_linger *entry = &shard->lingering[i];
+        ssize_t got;
+        int budget = 64; /* a sender that never stops must not hold the loop */
+        do
+            got = recv(entry->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        while (got > 0 && --budget > 0);
+        bool over = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) || entry->until_ms <= shard->now_ms;
+        if (!over) {
+            i++;
+            continue;
+        }
+        (void)close(entry->fd);
+        *entry = shard->lingering[--shard->linger_count];
+    }
+}
+
+/* ---- drain ---- */
+
+static void begin_drain(struct ferry_shard *shard)
+{
+    /* Whoever has connected already is served: closing the listener would reset those that wait to be accepted. */
+    struct pollfd listener = {.fd = shard->listen_fd, .events = POLLIN};
+    for (int rounds = 0; rounds < 1000 && poll(&listener, 1, 0) > 0; rounds++)
+        (void)MHD_run(shard->daemon);
+    (void)MHD_quiesce_daemon(shard->daemon);
+    (void)close(shard->listen_fd);
+    shard->listen_fd = -1;
+    shard->draining_since_ms = shard->now_ms;
+}
+
+static void end_all(struct ferry_shard *shard, enum ferry_connection_state state)
+{
+    while (shard->lists[state].first != NULL)
+        end_connection(shard->lists[state].first);
+}
+
+/* Time is up: 503 for what is published, nothing more is read. */
+static void force_drain(struct ferry_shard *shard)
+{
+    shard->forced_since_ms = shard->now_ms;
+    struct ferry_connection_list *bodies = &shard->lists[FERRY_CONNECTION_BODY];
+    while (bodies->first != NULL) {
+        ferry_reply_cut(bodies->first, bodies->first->request, FERRY_STOPPING);
+        end_connection(bodies->first);
+    }
+}
+
+static void drain(struct ferry_shard *shard)
+{
+    if (shard->draining_since_ms == 0)
+        begin_drain(shard);
+    if (shard->now_ms - shard->draining_since_ms >= GRACE_MS) {
+        end_all(shard, FERRY_CONNECTION_IDLE);
+        end_all(shard, FERRY_CONNECTION_HEADERS);
+    }
+    if (shard->forced_since_ms == 0 && atomic_load(&shard->http->force))
+        force_drain(shard);
+}
+
+/* Nothing is suspended, and whoever could be answered has been: MHD_stop_daemon aborts the process otherwise. */
+static bool is_drained(const struct ferry_shard *shard)
+{
+    if (shard->draining_since_ms == 0 || shard->lists[FERRY_CONNECTION_PARKED].first != NULL)
+        return false;
+    return shard->connections == 0 ||
+           (shard->forced_since_ms > 0 && shard->now_ms - shard->forced_since_ms >= LAST_WORDS_MS);
+}
+
+/* ---- the loop ---- */
+
+static int round_timeout(struct ferry_shard *shard)
+{
+    int64_t wait_ms = ROUND_MS;
+    MHD_UNSIGNED_LONG_LONG wanted_ms;
+    if (MHD_get_timeout(shard->daemon, &wanted_ms) == MHD_YES && (int64_t)wanted_ms < wait_ms)
+        wait_ms = (int64_t)wanted_ms;
+    int64_t deadline = ferry_outlet_deadline(&shard->outlet);
+    if (deadline - shard->now_ms < wait_ms)
+        wait_ms = deadline > shard->now_ms ? deadline - shard->now_ms : 0;
+    return (int)wait_ms;
+}
+
+static void wait_for_work(struct ferry_shard *shard)
+{
+    struct epoll_event events[2];
+    int ready = epoll_wait(shard->epoll_fd, events, 2, round_timeout(shard));
+    for (int i = 0; i < ready; i++) {
+        uint64_t wakes;
+        if (events[i].data.fd == shard->wake_fd)
+            (void)!read(shard->wake_fd, &wakes, sizeof wakes);
+    }
+    shard->now_ms = ferry_clock_mono_ms();
+}
+
+static void resume_settled(struct ferry_shard *shard)
+{
+    int64_t until_ms = shard->forced_since_ms > 0 ? INT64_MAX : shard->now_ms;
+    struct ferry_parcel *parcel = ferry_outlet_collect(&shard->outlet, until_ms);
+    for (struct ferry_parcel *next; parcel != NULL; parcel = next) {
+        next = parcel->next;
+        ferry_request_resume(parcel);
+    }
+}
+
+static void *run(void *context)
+{
+    struct ferry_shard *shard = context;
+    while (!is_drained(shard)) {
+        wait_for_work(shard);
+        resume_settled(shard);
+        (void)MHD_run(shard->daemon);
+        expire(shard);
+        read_lingering(shard);
+        if (atomic_load(&shard->http->draining))
+            drain(shard);
+    }
+    MHD_stop_daemon(shard->daemon);
+    shard->daemon = NULL;
+    atomic_fetch_sub(&shard->http->running, 1);
+    return NULL;
+}
+
+/* ---- start and end ---- */
+
+static FERRY_PRINTF(2, 0) void log_library(void *context, const char *format, va_list args)
+{
+    (void)context;
+    char text[512];
+    int len = vsnprintf(text, sizeof text, format, args);
+    while (len > 0 && (size_t)len < sizeof text && text[len - 1] == '\n')
+        text[--len] = '\0';
+    ferry_log(FERRY_LOG_DEBUG, "libmicrohttpd", FERRY_FIELDS(ferry_text("text", text)));
+}
+
+/* Paths are compared as they came: nothing is decoded, so nothing can be decoded twice. */
+static size_t keep_escaped(void *context, struct MHD_Connection *mhd, char *text)
+{
+    (void)context, (void)mhd;
+    return strlen(text);
+}
+
+static struct MHD_Daemon *start_daemon(struct ferry_shard *shard)
+{
+    const struct ferry_limits_config *limits = &shard->http->options.config->limits;
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    static char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+    struct MHD_OptionItem secure[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, (intptr_t)ferry_tls_retrieve, NULL},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, priorities},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
+    if (shard->http->tls != NULL)
+        flags |= MHD_USE_TLS;
+    return MHD_start_daemon(flags, 0, accept_from, shard, ferry_request_handle, shard,  /* options: */
+                            MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,              /* first */
+                            MHD_OPTION_LISTEN_SOCKET, shard->listen_fd,                 /* */
+                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)limits->connections, /* counted by us for all */
+                            MHD_OPTION_CONNECTION_TIMEOUT, 0u,                          /* ours instead */
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)limits->headers_bytes + POOL_EXTRA_BYTES,
+                            MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)POOL_STEP_BYTES,
+                            MHD_OPTION_URI_LOG_CALLBACK, ferry_request_begin, shard,     /* */
+                            MHD_OPTION_NOTIFY_COMPLETED, ferry_request_completed, shard, /* */
+                            MHD_OPTION_NOTIFY_CONNECTION, notify_connection, shard,      /* */
+                            MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL,            /* */
+                            MHD_OPTION_ARRAY, shard->http->tls != NULL ? secure : plain, MHD_OPTION_END);
+}
+
+static bool watch(struct ferry_shard *shard, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    return fd >= 0 && epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static enum ferry_code fail(struct ferry_error *error, const char *what)
+{
+    return ferry_fail(error, FERRY_SYSTEM, "the ingress cannot start: %s: %s", what, strerror(errno));
+}
+
+static enum ferry_code start_parts(struct ferry_shard *shard, struct ferry_error *error)
+{
+    shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    shard->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    ferry_outlet_init(&shard->outlet, shard->wake_fd);
+    if (shard->epoll_fd < 0 || shard->wake_fd < 0 || !watch(shard, shard->wake_fd))
+        return fail(error, "epoll");
+    shard->admit = ferry_admit_thread_new();
+    if (shard->admit == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    shard->daemon = start_daemon(shard);
+    if (shard->daemon == NULL)
+        return fail(error, "libmicrohttpd");
+    if (!watch(shard, MHD_get_daemon_info(shard->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd))
+        return fail(error, "epoll");
+    atomic_fetch_add(&shard->http->running, 1);
+    int failed = pthread_create(&shard->thread, NULL, run, shard);
+    if (failed) {
+        atomic_fetch_sub(&shard->http->running, 1);
+        return ferry_fail(error, FERRY_SYSTEM, "cannot start a thread: %s", strerror(failed));
+    }
+    shard->started = true;
+    return FERRY_OK;
+}
+
+enum ferry_code ferry_shard_start(struct ferry_shard *shard, struct ferry_http *http, int listen_fd,
+                                  struct ferry_error *error)
+{
+    *shard = (struct ferry_shard){
+        .http = http,
+        .listen_fd = listen_fd,
+        .epoll_fd = -1,
+        .wake_fd = -1,
+        .now_ms = ferry_clock_mono_ms(),
+    };
+    return start_parts(shard, error);
+}
+
+void ferry_shard_wake(struct ferry_shard *shard)
+{
+    const uint64_t one = 1;
+    (void)!write(shard->wake_fd, &one, sizeof one);
+}
+
+void ferry_shard_done(struct ferry_shard *shard)
+{
+    if (shard->daemon != NULL) {
+        MHD_stop_daemon(shard->daemon);
+        shard->listen_fd = -1; /* closed with the daemon */
+    }
+    for (size_t i = 0; i < shard->linger_count; i++)
+        (void)close(shard->lingering[i].fd);
+    ferry_admit_thread_free(shard->admit);
+    ferry_outlet_done(&shard->outlet);
+    const int fds[] = {shard->listen_fd, shard->epoll_fd, shard->wake_fd};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
+    }
+}
