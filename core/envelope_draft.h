@@ -73,12 +73,12 @@ struct ferry_draft {
 FERRY_NODISCARD enum ferry_code ferry_draft_from_json(struct ferry_draft *draft, struct ferry_json_parts members);
 FERRY_NODISCARD enum ferry_code ferry_draft_from_http(struct ferry_draft *draft,
                                                       const struct ferry_envelope_input *input);
-/* The steps of both: room for `count` fields and as many names; a field among the known or the others; names that must
- * differ (the list may be sorted for it). */
+/* The steps of both: room for `count` fields and as many names; a field among the known or the others; names that
+ * must differ and not be too many. */
 FERRY_NODISCARD enum ferry_code ferry_draft_start(struct ferry_draft *draft, size_t count, struct ferry_slice **names);
 void ferry_draft_add(struct ferry_draft *draft, struct ferry_draft_field field);
-FERRY_NODISCARD enum ferry_code ferry_draft_refuse_twice(const struct ferry_draft *draft, struct ferry_slice *names,
-                                                         size_t count);
+FERRY_NODISCARD enum ferry_code ferry_draft_check_names(const struct ferry_draft *draft,
+                                                        const struct ferry_slice *names, size_t count);
 
 /* Makes the event by the rules of CloudEvents 1.0.2, or by those for Qlik. */
 FERRY_NODISCARD enum ferry_code ferry_draft_read_strict(struct ferry_draft *draft, struct ferry_event *event);

@@ -96,7 +96,7 @@ static enum ferry_code read_headers(struct ferry_draft *draft, struct ferry_pair
         if (code == FERRY_OK)
             code = read_header(draft, *name, headers.items[i].value);
     }
-    return code == FERRY_OK ? ferry_draft_refuse_twice(draft, names, count) : code;
+    return code == FERRY_OK ? ferry_draft_check_names(draft, names, count) : code;
 }
 
 enum ferry_code ferry_draft_from_http(struct ferry_draft *draft, const struct ferry_envelope_input *input)

@@ -51,6 +51,10 @@ const char *ferry_repair_name(enum ferry_repair repair);
 /* Longest canonical name that is carried; longer types are refused. */
 enum { FERRY_EVENT_NAME = 200 };
 
+/* Most members that an event may come with, `data` included; one with more is refused. Each attribute becomes a
+ * header of a record. */
+enum { FERRY_EVENT_MEMBERS = 256 };
+
 struct ferry_event {
     /* Context attributes, unescaped UTF-8. The first four are never absent after normalizing; `time` neither. */
     struct ferry_slice id;
