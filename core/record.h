@@ -23,21 +23,22 @@ struct ferry_record {
 
 /* What else the record says of itself. */
 struct ferry_record_marks {
-    bool maybe_duplicate;         /* ferry-maybe-duplicate: true */
-    bool backfill;                /* ferry-backfill: true */
-    struct ferry_slice replay;    /* ferry-replay: run id */
+    bool maybe_duplicate;      /* ferry-maybe-duplicate: true */
+    bool backfill;             /* ferry-backfill: true */
+    struct ferry_slice replay; /* ferry-replay: run id */
 };
 
 /* Makes the record of an event for that topic and key. Headers live in the arena, everything else is borrowed from
- * the event (structured mode: the value is in the arena). */
+ * the event (structured mode: the value is in the arena). `marks` may be NULL. Fails with FERRY_MEMORY alone. */
 FERRY_NODISCARD enum ferry_code ferry_record_make(const struct ferry_event *event, struct ferry_slice topic,
                                                   struct ferry_slice key, enum ferry_encoding encoding,
                                                   const struct ferry_record_marks *marks, struct ferry_arena *arena,
                                                   struct ferry_record *record, struct ferry_error *error);
 
 /* Reads a record back: binary or structured mode by content-type. Fails with FERRY_RECORD_INVALID (the text says what
- * is missing). Events that another CloudEvents producer wrote are read as well: `canonical` comes from
- * `ferry-event`, else from the type. */
+ * is missing) or FERRY_MEMORY. Events that another CloudEvents producer wrote are read as well: `canonical` comes from
+ * `ferry-event`, else from the type; a missing `time` from the record's timestamp. FERRY_DATA_JSON is JSON, checked. The
+ * event borrows from the record and the arena. */
 FERRY_NODISCARD enum ferry_code ferry_record_read(const struct ferry_record *record, struct ferry_arena *arena,
                                                   struct ferry_event *event, struct ferry_error *error);
 
