@@ -10,21 +10,21 @@
 enum { AGAIN_FIRST_MS = 1000, AGAIN_MAX_MS = 30000 };
 
 /* The topic cannot take it now: the offset stays where it is. */
-static void put_off(struct ferry_engine *engine, struct ferry_job *job, const char *reason)
+static void put_off(struct ferry_engine *engine, struct ferry_task *task, const char *reason)
 {
     ferry_log(FERRY_LOG_WARN, "a dead letter could not be written, trying again",
               FERRY_FIELDS(ferry_text("topic", engine->dead_letter_topic), ferry_text("reason", reason)));
     ferry_engine_lock(engine);
-    int64_t delay_ms = ferry_backoff_ms(AGAIN_FIRST_MS, AGAIN_MAX_MS, ++job->letter_failures, ferry_random());
-    ferry_job_put_off(engine, job, FERRY_JOB_WAITING, ferry_clock_mono_ms() + delay_ms);
+    int64_t delay_ms = ferry_backoff_ms(AGAIN_FIRST_MS, AGAIN_MAX_MS, ++task->letter_failures, ferry_random());
+    ferry_task_put_off(engine, task, FERRY_TASK_WAITING, ferry_clock_mono_ms() + delay_ms);
     ferry_engine_unlock(engine);
 }
 
-static void buried(struct ferry_engine *engine, struct ferry_job *job)
+static void buried(struct ferry_engine *engine, struct ferry_task *task)
 {
-    ferry_report_outcome(engine, job, job->letter_outcome, job->letter_code, job->letter_reason);
+    ferry_report_outcome(engine, task, task->letter_outcome, task->letter_code, task->letter_reason);
     ferry_engine_lock(engine);
-    ferry_job_settle(engine, job);
+    ferry_task_settle(engine, task);
     ferry_engine_unlock(engine);
 }
 
@@ -37,47 +37,47 @@ static void reported(void *context, const struct ferry_report *report)
         put_off(engine, report->tag, report->reason);
 }
 
-/* From a successful send on the job may be gone. */
-static enum ferry_code send_letter(struct ferry_engine *engine, struct ferry_job *job, struct ferry_error *error)
+/* From a successful send on the task may be gone. */
+static enum ferry_code send_letter(struct ferry_engine *engine, struct ferry_task *task, struct ferry_error *error)
 {
     FERRY_CLEANUP(ferry_arena_done) struct ferry_arena arena = {0};
-    const struct ferry_dead_letter letter = {.error = job->letter_code,
-                                             .reason = job->letter_reason,
-                                             .attempts = job->attempts,
-                                             .route = job->slot != NULL ? job->slot->name : NULL,
+    const struct ferry_dead_letter letter = {.error = task->letter_code,
+                                             .reason = task->letter_reason,
+                                             .attempts = task->attempts,
+                                             .route = task->slot != NULL ? task->slot->name : NULL,
                                              .failed_at_ms = ferry_clock_wall_ms()};
     struct ferry_record record;
-    if (ferry_dead_letter_make(&letter, &job->delivery->fetched->record, engine->dead_letter_topic, &arena, &record) !=
+    if (ferry_dead_letter_make(&letter, &task->delivery->fetched->record, engine->dead_letter_topic, &arena, &record) !=
         FERRY_OK)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     pthread_mutex_lock(&engine->producer_lock);
     enum ferry_code code = engine->producer != NULL
-                               ? ferry_producer_send(engine->producer, &record, job, error)
+                               ? ferry_producer_send(engine->producer, &record, task, error)
                                : ferry_fail(error, FERRY_KAFKA_FATAL, "there is no producer at this moment");
     pthread_mutex_unlock(&engine->producer_lock);
     return code;
 }
 
-void ferry_job_bury_again(struct ferry_engine *engine, struct ferry_job *job)
+void ferry_task_bury_again(struct ferry_engine *engine, struct ferry_task *task)
 {
     struct ferry_error error = {0};
     ferry_engine_lock(engine);
-    ferry_job_enter(engine, job, FERRY_JOB_BURYING);
+    ferry_task_enter(engine, task, FERRY_TASK_BURYING);
     ferry_engine_unlock(engine);
-    if (send_letter(engine, job, &error) != FERRY_OK)
-        put_off(engine, job, error.text);
+    if (send_letter(engine, task, &error) != FERRY_OK)
+        put_off(engine, task, error.text);
 }
 
-void ferry_job_bury(struct ferry_engine *engine, struct ferry_job *job, enum ferry_outcome outcome,
+void ferry_task_bury(struct ferry_engine *engine, struct ferry_task *task, enum ferry_outcome outcome,
                     enum ferry_code code, const char *reason)
 {
-    job->burying = true;
-    job->failed = false;
-    job->letter_outcome = outcome;
-    job->letter_code = code;
-    snprintf(job->letter_reason, sizeof job->letter_reason, "%s", reason);
-    ferry_effect_done(&job->effect);
-    ferry_job_bury_again(engine, job);
+    task->burying = true;
+    task->failed = false;
+    task->letter_outcome = outcome;
+    task->letter_code = code;
+    snprintf(task->letter_reason, sizeof task->letter_reason, "%s", reason);
+    ferry_effect_done(&task->effect);
+    ferry_task_bury_again(engine, task);
 }
 
 /* ---- the producer ---- */

@@ -6,10 +6,10 @@
 #include "core/log.h"
 
 /* On its way with the client, and the owner of what is on its way: from the submission on the answer may come at any
- * moment, or the job may be ended as in doubt; then `job` is NULL, and a late answer is ignored. */
+ * moment, or the task may be ended as in doubt; then `task` is NULL, and a late answer is ignored. */
 struct ferry_call {
     struct ferry_engine *engine;
-    struct ferry_job *job; /* under the lock */
+    struct ferry_task *task; /* under the lock */
     struct ferry_effect effect;
 };
 
@@ -35,115 +35,115 @@ static void park(struct ferry_slot *slot, int64_t now_ms, const char *reason)
     ferry_series_set(slot->parked, 1);
 }
 
-static void finish(struct ferry_engine *engine, struct ferry_job *job, const struct ferry_next *next)
+static void finish(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next)
 {
-    ferry_report_outcome(engine, job, next->outcome, next->code, next->reason);
+    ferry_report_outcome(engine, task, next->outcome, next->code, next->reason);
     ferry_engine_lock(engine);
     if (next->outcome == FERRY_OUTCOME_DONE) {
-        destination_lives(job->slot);
-        ferry_once_mark(engine->once, &job->key, ferry_clock_wall_ms());
+        destination_lives(task->slot);
+        ferry_once_mark(engine->once, &task->key, ferry_clock_wall_ms());
     }
-    ferry_job_settle(engine, job);
+    ferry_task_settle(engine, task);
     ferry_engine_unlock(engine);
 }
 
 /* The lane waits. (Retry topics will take over here what waits longer than a minute: design.md, 2.) */
-static void again(struct ferry_engine *engine, struct ferry_job *job, const struct ferry_next *next, int64_t now_ms)
+static void again(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next, int64_t now_ms)
 {
-    ferry_report_outcome(engine, job, FERRY_OUTCOME_RETRY, next->code, next->reason);
-    ferry_effect_done(&job->effect);
+    ferry_report_outcome(engine, task, FERRY_OUTCOME_RETRY, next->code, next->reason);
+    ferry_effect_done(&task->effect);
     ferry_engine_lock(engine);
-    job->failed = true;
-    if (job->first_failure_ms == 0)
-        job->first_failure_ms = now_ms;
-    if (next->code == FERRY_HTTP_BUSY && job->slot->destination != NULL)
-        ferry_pace_block(&job->slot->destination->pace, now_ms + next->delay_ms);
-    ferry_job_put_off(engine, job, FERRY_JOB_WAITING, now_ms + next->delay_ms);
+    task->failed = true;
+    if (task->first_failure_ms == 0)
+        task->first_failure_ms = now_ms;
+    if (next->code == FERRY_HTTP_BUSY && task->slot->destination != NULL)
+        ferry_pace_block(&task->slot->destination->pace, now_ms + next->delay_ms);
+    ferry_task_put_off(engine, task, FERRY_TASK_WAITING, now_ms + next->delay_ms);
     ferry_engine_unlock(engine);
 }
 
-static void follow(struct ferry_engine *engine, struct ferry_job *job, const struct ferry_next *next, int64_t now_ms)
+static void follow(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next, int64_t now_ms)
 {
     ferry_engine_lock(engine);
-    job->follow = true;
-    ferry_job_put_off(engine, job, FERRY_JOB_FOLLOWING, now_ms + next->delay_ms);
+    task->follow = true;
+    ferry_task_put_off(engine, task, FERRY_TASK_FOLLOWING, now_ms + next->delay_ms);
     ferry_engine_unlock(engine);
 }
 
 /* What may have taken effect is marked as if it had: nobody shall repeat it behind the dead letter's back. */
-static void bury(struct ferry_engine *engine, struct ferry_job *job, const struct ferry_next *next, int64_t now_ms)
+static void bury(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next, int64_t now_ms)
 {
     ferry_engine_lock(engine);
     if (next->outcome == FERRY_OUTCOME_DOUBTFUL)
-        ferry_once_mark(engine->once, &job->key, ferry_clock_wall_ms());
+        ferry_once_mark(engine->once, &task->key, ferry_clock_wall_ms());
     if (next->code == FERRY_DESTINATION_DEAD)
-        park(job->slot, now_ms, next->reason);
+        park(task->slot, now_ms, next->reason);
     else if (next->outcome == FERRY_OUTCOME_DEAD && next->code != FERRY_RETRIES_EXHAUSTED)
-        destination_lives(job->slot);
+        destination_lives(task->slot);
     ferry_engine_unlock(engine);
-    ferry_job_bury(engine, job, next->outcome, next->code, next->reason);
+    ferry_task_bury(engine, task, next->outcome, next->code, next->reason);
 }
 
-void ferry_job_apply(struct ferry_engine *engine, struct ferry_job *job, const struct ferry_verdict *verdict)
+void ferry_task_apply(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_verdict *verdict)
 {
     int64_t now_ms = ferry_clock_mono_ms();
-    int64_t failing_ms = job->first_failure_ms != 0 ? now_ms - job->first_failure_ms : 0;
+    int64_t failing_ms = task->first_failure_ms != 0 ? now_ms - task->first_failure_ms : 0;
     struct ferry_next next;
-    ferry_decide(verdict, engine->channel->worker(job->generation->config), job->attempts, failing_ms, ferry_random(),
+    ferry_decide(verdict, engine->channel->worker(task->generation->config), task->attempts, failing_ms, ferry_random(),
                  &next);
     switch (next.kind) {
     case FERRY_NEXT_FINISH:
-        finish(engine, job, &next);
+        finish(engine, task, &next);
         break;
     case FERRY_NEXT_AGAIN:
-        again(engine, job, &next, now_ms);
+        again(engine, task, &next, now_ms);
         break;
     case FERRY_NEXT_FOLLOW:
-        follow(engine, job, &next, now_ms);
+        follow(engine, task, &next, now_ms);
         break;
     case FERRY_NEXT_BURY:
-        bury(engine, job, &next, now_ms);
+        bury(engine, task, &next, now_ms);
         break;
     }
 }
 
 /* ---- the exchange ---- */
 
-static void settle(struct ferry_engine *engine, struct ferry_job *job, const struct ferry_answer *answer)
+static void settle(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_answer *answer)
 {
     struct ferry_verdict verdict = {.retry_after_ms = -1};
-    engine->channel->settle(job->generation->config, job->index, answer, &job->effect, &verdict);
-    job->follow = false; /* a new follow-up is one by its verdict */
-    if (job->slot != NULL && !verdict.follow_up)
-        ferry_series_observe_ms(job->slot->effect_seconds, (double)(ferry_clock_mono_ms() - job->called_ms));
-    ferry_job_apply(engine, job, &verdict);
+    engine->channel->settle(task->generation->config, task->index, answer, &task->effect, &verdict);
+    task->follow = false; /* a new follow-up is one by its verdict */
+    if (task->slot != NULL && !verdict.follow_up)
+        ferry_series_observe_ms(task->slot->effect_seconds, (double)(ferry_clock_mono_ms() - task->called_ms));
+    ferry_task_apply(engine, task, &verdict);
 }
 
-/* The job takes its effect back and is RUNNING again; NULL if it was ended meanwhile. Frees the call. */
-static struct ferry_job *take_back(struct ferry_call *call)
+/* The task takes its effect back and is RUNNING again; NULL if it was ended meanwhile. Frees the call. */
+static struct ferry_task *take_back(struct ferry_call *call)
 {
     struct ferry_engine *engine = call->engine;
     ferry_engine_lock(engine);
-    struct ferry_job *job = call->job;
-    if (job != NULL) {
-        job->call = NULL;
-        job->effect = call->effect;
-        ferry_job_enter(engine, job, FERRY_JOB_RUNNING);
+    struct ferry_task *task = call->task;
+    if (task != NULL) {
+        task->call = NULL;
+        task->effect = call->effect;
+        ferry_task_enter(engine, task, FERRY_TASK_RUNNING);
     }
     ferry_engine_unlock(engine);
-    if (job == NULL)
+    if (task == NULL)
         ferry_effect_done(&call->effect);
     free(call);
-    return job;
+    return task;
 }
 
 static void answered(void *context, const struct ferry_answer *answer)
 {
     struct ferry_call *call = context;
     struct ferry_engine *engine = call->engine;
-    struct ferry_job *job = take_back(call);
-    if (job != NULL)
-        settle(engine, job, answer);
+    struct ferry_task *task = take_back(call);
+    if (task != NULL)
+        settle(engine, task, answer);
 }
 
 static enum ferry_code submit_http(struct ferry_call *call, struct ferry_error *error)
@@ -176,75 +176,75 @@ static enum ferry_code submit_mail(struct ferry_call *call, struct ferry_error *
     return ferry_client_mail(call->engine->client, &request, answered, call, error);
 }
 
-static void not_sent(struct ferry_engine *engine, struct ferry_job *job, const char *reason)
+static void not_sent(struct ferry_engine *engine, struct ferry_task *task, const char *reason)
 {
     const struct ferry_answer answer = {.exchange = FERRY_EXCHANGE_NOT_SENT, .retry_after_ms = -1, .reason = reason};
-    settle(engine, job, &answer);
+    settle(engine, task, &answer);
 }
 
 /* CALLING: the call owns the effect. NULL when memory ran out. */
-static struct ferry_call *hand_over(struct ferry_engine *engine, struct ferry_job *job)
+static struct ferry_call *hand_over(struct ferry_engine *engine, struct ferry_task *task)
 {
     struct ferry_call *call = malloc(sizeof *call);
     if (call == NULL)
         return NULL;
-    *call = (struct ferry_call){engine, job, job->effect};
-    ferry_effect_init(&job->effect);
+    *call = (struct ferry_call){engine, task, task->effect};
+    ferry_effect_init(&task->effect);
     ferry_engine_lock(engine);
-    job->call = call;
-    ferry_job_enter(engine, job, FERRY_JOB_CALLING);
+    task->call = call;
+    ferry_task_enter(engine, task, FERRY_TASK_CALLING);
     ferry_engine_unlock(engine);
     return call;
 }
 
-void ferry_call_begin(struct ferry_engine *engine, struct ferry_job *job)
+void ferry_call_begin(struct ferry_engine *engine, struct ferry_task *task)
 {
     struct ferry_error error = {0};
-    if (!job->follow) {
-        job->effect.attempt = ++job->attempts;
-        job->called_ms = ferry_clock_mono_ms();
+    if (!task->follow) {
+        task->effect.attempt = ++task->attempts;
+        task->called_ms = ferry_clock_mono_ms();
     }
-    job->reserved = false;
-    struct ferry_call *call = hand_over(engine, job);
+    task->reserved = false;
+    struct ferry_call *call = hand_over(engine, task);
     if (call == NULL) {
-        not_sent(engine, job, "out of memory");
+        not_sent(engine, task, "out of memory");
         return;
     }
     enum ferry_code code = call->effect.smtp != NULL ? submit_mail(call, &error) : submit_http(call, &error);
-    if (code != FERRY_OK && (job = take_back(call)) != NULL)
-        not_sent(engine, job, error.text);
+    if (code != FERRY_OK && (task = take_back(call)) != NULL)
+        not_sent(engine, task, error.text);
 }
 
 /* ---- giving up on answers ---- */
 
-static struct ferry_job *find_unanswered(const struct ferry_held_partition *partition)
+static struct ferry_task *find_unanswered(const struct ferry_held_partition *partition)
 {
-    for (struct ferry_job *job = partition->first; job != NULL; job = job->behind)
-        if (job->state == FERRY_JOB_CALLING || (job->follow && job->state != FERRY_JOB_RUNNING))
-            return job;
+    for (struct ferry_task *task = partition->first; task != NULL; task = task->behind)
+        if (task->state == FERRY_TASK_CALLING || (task->follow && task->state != FERRY_TASK_RUNNING))
+            return task;
     return NULL;
 }
 
 /* Whatever step it was at: that the effect was begun, and not seen to end, is all that is known. */
-static void end_in_doubt(struct ferry_engine *engine, struct ferry_job *job)
+static void end_in_doubt(struct ferry_engine *engine, struct ferry_task *task)
 {
     const struct ferry_answer answer = {.exchange = FERRY_EXCHANGE_IN_DOUBT,
                                         .retry_after_ms = -1,
                                         .reason = "the worker had to let go of the partition before the answer"};
-    ferry_effect_done(&job->effect);
-    job->effect.attempt = job->attempts;
-    settle(engine, job, &answer);
+    ferry_effect_done(&task->effect);
+    task->effect.attempt = task->attempts;
+    settle(engine, task, &answer);
 }
 
 void ferry_calls_abandon(struct ferry_engine *engine, struct ferry_held_partition *partition)
 {
-    for (struct ferry_job *job; (job = find_unanswered(partition)) != NULL;) {
-        if (job->call != NULL)
-            job->call->job = NULL;
-        job->call = NULL;
-        ferry_job_take(engine, job);
+    for (struct ferry_task *task; (task = find_unanswered(partition)) != NULL;) {
+        if (task->call != NULL)
+            task->call->task = NULL;
+        task->call = NULL;
+        ferry_task_take(engine, task);
         ferry_engine_unlock(engine);
-        end_in_doubt(engine, job);
+        end_in_doubt(engine, task);
         ferry_engine_lock(engine);
     }
 }

@@ -164,10 +164,10 @@ void ferry_engine_done(struct ferry_engine *engine)
     while (engine->partition_count > 0) {
         struct ferry_held_partition *partition = engine->partitions[0];
         partition->gone = true;
-        while (partition->jobs > 1)
-            ferry_job_drop(engine, partition->first);
+        while (partition->tasks > 1)
+            ferry_task_drop(engine, partition->first);
         if (partition->first != NULL)
-            ferry_job_drop(engine, partition->first); /* and the partition with it */
+            ferry_task_drop(engine, partition->first); /* and the partition with it */
         else
             ferry_partition_reap(engine, partition);
     }

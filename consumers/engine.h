@@ -4,11 +4,11 @@
  *
  *   main        signals, reload, replacing a broken producer
  *   poller      all calls of the consumer; intake.c. Never waits but in a rebalance, bounded
- *   evaluators  perform.c: take a job that is ready, render, hand the exchange to the client
+ *   evaluators  perform.c: take a task that is ready, render, hand the exchange to the client
  *   client      call.c: the answer, and what follows from it
  *   producer    bury.c: the report of a dead letter
  *
- * One lock guards everything in `struct ferry_engine` and the lists in what hangs on it. A job is worked on by one
+ * One lock guards everything in `struct ferry_engine` and the lists in what hangs on it. A task is worked on by one
  * thread at a time, which owns its other members meanwhile:
  *
  *                    ┌──────────────────────────────── again, pace, claim ───────────┐
@@ -59,9 +59,9 @@ struct ferry_destination {
     struct ferry_destination *next;
 };
 
-struct ferry_job_list {
-    struct ferry_job *first;
-    struct ferry_job *last;
+struct ferry_task_list {
+    struct ferry_task *first;
+    struct ferry_task *last;
 };
 
 /* A route by its name, across reloads. */
@@ -76,11 +76,11 @@ struct ferry_slot {
     /* A destination that has not answered yet gets one call at a time, so that a dead one costs one call; the others
      * wait at the gate. */
     bool proven;
-    struct ferry_job *at_gate;
-    struct ferry_job_list gated;
+    struct ferry_task *at_gate;
+    struct ferry_task_list gated;
     int64_t probe_ms; /* parked: when the next call may be made (monotonic); 0: not parked */
 
-    size_t waiting; /* jobs that failed and wait for their next attempt */
+    size_t waiting; /* tasks that failed and wait for their next attempt */
     struct ferry_series *outcomes[FERRY_OUTCOME_COUNT];
     struct ferry_series *effect_seconds;
     struct ferry_series *end_to_end_seconds;
@@ -88,22 +88,22 @@ struct ferry_slot {
     struct ferry_series *parked;
 };
 
-/* A partition that is ours, or was while jobs of it are still at work. */
+/* A partition that is ours, or was while tasks of it are still at work. */
 struct ferry_held_partition {
     char *topic;
     int32_t number;
     struct ferry_offsets offsets;
     size_t bytes; /* of the records that are held */
-    size_t jobs;
+    size_t tasks;
     size_t begun;
-    struct ferry_job *first; /* all jobs of it */
+    struct ferry_task *first; /* all tasks of it */
     bool paused;
     bool revoking; /* nothing is begun or put off any more */
     bool gone;     /* not ours any more: nothing is stored */
     int64_t stored;
 };
 
-/* A record that is held, with the event in it. Shared by its jobs. */
+/* A record that is held, with the event in it. Shared by its tasks. */
 struct ferry_delivery {
     struct ferry_fetched *fetched;
     struct ferry_arena arena;
@@ -111,29 +111,29 @@ struct ferry_delivery {
     struct ferry_error unreadable; /* code FERRY_OK: `event` is good */
     uint64_t serial;
     size_t bytes;
-    int references; /* jobs; under the lock */
+    int references; /* tasks; under the lock */
 };
 
-enum ferry_job_state {
-    FERRY_JOB_QUEUED,
-    FERRY_JOB_READY,
-    FERRY_JOB_GATED,
-    FERRY_JOB_WAITING,
-    FERRY_JOB_RUNNING,
-    FERRY_JOB_CALLING,
-    FERRY_JOB_FOLLOWING,
-    FERRY_JOB_BURYING
+enum ferry_task_state {
+    FERRY_TASK_QUEUED,
+    FERRY_TASK_READY,
+    FERRY_TASK_GATED,
+    FERRY_TASK_WAITING,
+    FERRY_TASK_RUNNING,
+    FERRY_TASK_CALLING,
+    FERRY_TASK_FOLLOWING,
+    FERRY_TASK_BURYING
 };
 
 /* One record for one route. */
-struct ferry_job {
+struct ferry_task {
     struct ferry_lane_place place;
     struct ferry_timer timer;
-    struct ferry_job_list *list; /* READY, or the gate's; NULL: in none */
-    struct ferry_job *list_before, *list_behind;
-    struct ferry_job *before, *behind; /* in the partition */
+    struct ferry_task_list *list; /* READY, or the gate's; NULL: in none */
+    struct ferry_task *list_before, *list_behind;
+    struct ferry_task *before, *behind; /* in the partition */
 
-    enum ferry_job_state state;
+    enum ferry_task_state state;
     struct ferry_held_partition *partition;
     struct ferry_delivery *delivery;
     struct ferry_slot *slot; /* NULL: the record cannot be read, it only has to be buried */
@@ -177,11 +177,11 @@ struct ferry_engine {
     struct ferry_generation *current;
     struct ferry_slot *slots;
     struct ferry_destination *destinations;
-    struct ferry_held_partition **partitions; /* in no order; those that are gone too while jobs of them live */
+    struct ferry_held_partition **partitions; /* in no order; those that are gone too while tasks of them live */
     size_t partition_count;
     struct ferry_lanes lanes;
     struct ferry_timers timers;
-    struct ferry_job_list ready;
+    struct ferry_task_list ready;
     size_t working; /* RUNNING and CALLING: at most worker.concurrency */
     struct ferry_once *once;
     uint64_t serial;
@@ -223,26 +223,26 @@ void ferry_generation_drop(struct ferry_generation *generation);
 const struct ferry_worker_config *ferry_engine_worker(const struct ferry_engine *engine);
 uint32_t ferry_random(void);
 
-/* ---- jobs.c: the lock is held in all of them, but ferry_jobs_next's caller sleeps in it ---- */
+/* ---- tasks.c: the lock is held in all of them, but ferry_tasks_next's caller sleeps in it ---- */
 
-/* A new job of a record goes to the end of its lane. Fails with FERRY_MEMORY. */
-FERRY_NODISCARD enum ferry_code ferry_job_add(struct ferry_engine *engine, struct ferry_held_partition *partition,
+/* A new task of a record goes to the end of its lane. Fails with FERRY_MEMORY. */
+FERRY_NODISCARD enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_partition *partition,
                                               struct ferry_delivery *delivery, struct ferry_slot *slot);
-/* The next job that may run (now RUNNING); waits for one. NULL: the engine has ended. */
-struct ferry_job *ferry_jobs_next(struct ferry_engine *engine);
+/* The next task that may run (now RUNNING); waits for one. NULL: the engine has ended. */
+struct ferry_task *ferry_tasks_next(struct ferry_engine *engine);
 /* Changes the state and keeps the counts that hang on it. */
-void ferry_job_enter(struct ferry_engine *engine, struct ferry_job *job, enum ferry_job_state state);
-/* Takes a job out of whatever it waits in: RUNNING. */
-void ferry_job_take(struct ferry_engine *engine, struct ferry_job *job);
-/* Puts a job off until `due_ms` as WAITING or FOLLOWING; drops it when its partition goes away. */
-void ferry_job_put_off(struct ferry_engine *engine, struct ferry_job *job, enum ferry_job_state state,
+void ferry_task_enter(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state);
+/* Takes a task out of whatever it waits in: RUNNING. */
+void ferry_task_take(struct ferry_engine *engine, struct ferry_task *task);
+/* Puts a task off until `due_ms` as WAITING or FOLLOWING; drops it when its partition goes away. */
+void ferry_task_put_off(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state,
                        int64_t due_ms);
-/* Settles the record for this route, makes the next of the lane ready, frees the job. */
-void ferry_job_settle(struct ferry_engine *engine, struct ferry_job *job);
-/* Frees a job without settling its record. */
-void ferry_job_drop(struct ferry_engine *engine, struct ferry_job *job);
-bool ferry_job_begun(const struct ferry_job *job);
-/* Frees a delivery that no job holds. */
+/* Settles the record for this route, makes the next of the lane ready, frees the task. */
+void ferry_task_settle(struct ferry_engine *engine, struct ferry_task *task);
+/* Frees a task without settling its record. */
+void ferry_task_drop(struct ferry_engine *engine, struct ferry_task *task);
+bool ferry_task_begun(const struct ferry_task *task);
+/* Frees a delivery that no task holds. */
 void ferry_delivery_free(struct ferry_delivery *delivery);
 
 /* ---- partitions.c: the lock is held ---- */
@@ -256,9 +256,9 @@ FERRY_NODISCARD enum ferry_code ferry_partition_add(struct ferry_engine *engine,
  * as such, and until `hard_ms` for the rest (both monotonic). Releases the lock meanwhile. */
 void ferry_partition_drain(struct ferry_engine *engine, struct ferry_held_partition *partition, int64_t soft_ms,
                            int64_t hard_ms);
-/* It is not ours any more: nothing is stored for it. Freed with its last job. */
+/* It is not ours any more: nothing is stored for it. Freed with its last task. */
 void ferry_partition_give_up(struct ferry_engine *engine, struct ferry_held_partition *partition);
-/* Frees it if it is given up and has no job. */
+/* Frees it if it is given up and has no task. */
 void ferry_partition_reap(struct ferry_engine *engine, struct ferry_held_partition *partition);
 
 /* ---- intake.c: the poller ---- */
@@ -296,22 +296,22 @@ void ferry_evaluator_done(struct ferry_evaluator *evaluator);
 
 /* ---- call.c ---- */
 
-/* Carries out job->effect, made for the route at job->index of job->generation. The job is RUNNING and belongs to the
+/* Carries out task->effect, made for the route at task->index of task->generation. The task is RUNNING and belongs to the
  * callee from here on. */
-void ferry_call_begin(struct ferry_engine *engine, struct ferry_job *job);
+void ferry_call_begin(struct ferry_engine *engine, struct ferry_task *task);
 /* Ends what is CALLING or FOLLOWING in this partition as "sent without an answer"; late answers are ignored. */
 void ferry_calls_abandon(struct ferry_engine *engine, struct ferry_held_partition *partition);
-/* What follows from a verdict; the job is RUNNING and belongs to the callee. */
-void ferry_job_apply(struct ferry_engine *engine, struct ferry_job *job, const struct ferry_verdict *verdict);
+/* What follows from a verdict; the task is RUNNING and belongs to the callee. */
+void ferry_task_apply(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_verdict *verdict);
 
 /* ---- bury.c ---- */
 
-/* Sends the record to the dead letter topic, as often as it takes, and settles the job after the report. The job is
+/* Sends the record to the dead letter topic, as often as it takes, and settles the task after the report. The task is
  * RUNNING and belongs to the callee. */
-void ferry_job_bury(struct ferry_engine *engine, struct ferry_job *job, enum ferry_outcome outcome,
+void ferry_task_bury(struct ferry_engine *engine, struct ferry_task *task, enum ferry_outcome outcome,
                     enum ferry_code code, const char *reason);
 /* Tries again to bury what could not be buried. */
-void ferry_job_bury_again(struct ferry_engine *engine, struct ferry_job *job);
+void ferry_task_bury_again(struct ferry_engine *engine, struct ferry_task *task);
 FERRY_NODISCARD enum ferry_code ferry_engine_open_producer(struct ferry_engine *engine, struct ferry_error *error);
 /* Replaces a producer that is broken for good. */
 void ferry_engine_mend_producer(struct ferry_engine *engine);
@@ -320,8 +320,8 @@ void ferry_engine_mend_producer(struct ferry_engine *engine);
 
 void ferry_report_setup(struct ferry_engine *engine);
 void ferry_report_slot(struct ferry_engine *engine, struct ferry_slot *slot);
-/* Counts and logs an outcome. The job belongs to the caller; no lock. */
-void ferry_report_outcome(struct ferry_engine *engine, const struct ferry_job *job, enum ferry_outcome outcome,
+/* Counts and logs an outcome. The task belongs to the caller; no lock. */
+void ferry_report_outcome(struct ferry_engine *engine, const struct ferry_task *task, enum ferry_outcome outcome,
                           enum ferry_code code, const char *reason);
 
 #endif

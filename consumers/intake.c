@@ -55,7 +55,7 @@ static struct ferry_delivery *delivery_new(struct ferry_fetched *fetched, uint64
     return NULL;
 }
 
-/* The routes that want the event get a job each; without `partition` they are only counted. */
+/* The routes that want the event get a task each; without `partition` they are only counted. */
 static uint32_t give_to_routes(struct ferry_engine *engine, struct ferry_held_partition *partition,
                                struct ferry_delivery *delivery)
 {
@@ -68,13 +68,13 @@ static uint32_t give_to_routes(struct ferry_engine *engine, struct ferry_held_pa
         if (!ferry_route_wants(route, delivery->event.canonical))
             continue;
         wanted++;
-        if (partition != NULL && ferry_job_add(engine, partition, delivery, slot) != FERRY_OK)
+        if (partition != NULL && ferry_task_add(engine, partition, delivery, slot) != FERRY_OK)
             die("out of memory");
     }
     return wanted;
 }
 
-static uint32_t jobs_of(struct ferry_engine *engine, struct ferry_delivery *delivery)
+static uint32_t tasks_of(struct ferry_engine *engine, struct ferry_delivery *delivery)
 {
     if (ferry_topic_is_internal(&engine->current->config->topics, delivery->fetched->record.topic))
         return 0;
@@ -90,22 +90,22 @@ static void pause_if_full(struct ferry_engine *engine, struct ferry_held_partiti
     ferry_consumer_pause(engine->consumer, partition->topic, partition->number);
 }
 
-/* Enters the record and makes its jobs; the delivery belongs to them, or is freed if there are none. */
+/* Enters the record and makes its tasks; the delivery belongs to them, or is freed if there are none. */
 static void enter(struct ferry_engine *engine, struct ferry_held_partition *partition,
                   struct ferry_delivery *delivery)
 {
-    uint32_t jobs = jobs_of(engine, delivery);
-    if (ferry_offsets_add(&partition->offsets, delivery->fetched->record.offset, jobs) != FERRY_OK)
+    uint32_t tasks = tasks_of(engine, delivery);
+    if (ferry_offsets_add(&partition->offsets, delivery->fetched->record.offset, tasks) != FERRY_OK)
         die("out of memory");
-    if (jobs == 0) {
+    if (tasks == 0) {
         ferry_delivery_free(delivery);
         return;
     }
     partition->bytes += delivery->bytes;
-    delivery->references = 1; /* ours, so that a job which ends at once does not take the record with it */
+    delivery->references = 1; /* ours, so that a task which ends at once does not take the record with it */
     if (delivery->unreadable.code == FERRY_OK)
         give_to_routes(engine, partition, delivery);
-    else if (ferry_job_add(engine, partition, delivery, NULL) != FERRY_OK)
+    else if (ferry_task_add(engine, partition, delivery, NULL) != FERRY_OK)
         die("out of memory");
     delivery->references--;
     pause_if_full(engine, partition);

@@ -38,7 +38,7 @@ enum ferry_code ferry_partition_add(struct ferry_engine *engine, const char *top
 
 void ferry_partition_reap(struct ferry_engine *engine, struct ferry_held_partition *partition)
 {
-    if (!partition->gone || partition->jobs > 0)
+    if (!partition->gone || partition->tasks > 0)
         return;
     for (size_t i = 0; i < engine->partition_count; i++)
         if (engine->partitions[i] == partition)
@@ -50,10 +50,10 @@ void ferry_partition_reap(struct ferry_engine *engine, struct ferry_held_partiti
 
 static void drop_not_begun(struct ferry_engine *engine, struct ferry_held_partition *partition)
 {
-    for (struct ferry_job *job = partition->first, *behind; job != NULL; job = behind) {
-        behind = job->behind;
-        if (!ferry_job_begun(job))
-            ferry_job_drop(engine, job);
+    for (struct ferry_task *task = partition->first, *behind; task != NULL; task = behind) {
+        behind = task->behind;
+        if (!ferry_task_begun(task))
+            ferry_task_drop(engine, task);
     }
 }
 

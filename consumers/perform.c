@@ -1,6 +1,6 @@
-/* An evaluator: from a job that is ready to an exchange that is under way.
+/* An evaluator: from a task that is ready to an exchange that is under way.
  *
- * The way of a job is the table `steps`, from top to bottom. Each step lets it go on or ends the trial: as settled
+ * The way of a task is the table `steps`, from top to bottom. Each step lets it go on or ends the trial: as settled
  * without a call, as a dead letter, or put off until later. */
 #include "consumers/engine.h"
 
@@ -14,7 +14,7 @@ enum { LATER_MS = 1000 /* when memory ran out, or the routes do not compile */ }
 struct trial {
     struct ferry_engine *engine;
     struct ferry_evaluator *evaluator;
-    struct ferry_job *job;
+    struct ferry_task *task;
     const struct ferry_event *event;
     size_t index; /* of the route in the evaluator's generation */
     const struct ferry_compiled *compiled;
@@ -22,7 +22,7 @@ struct trial {
     struct ferry_error error;
 };
 
-/* True: on to the next step. False: the job is in other hands. */
+/* True: on to the next step. False: the task is in other hands. */
 typedef bool step(struct trial *trial);
 
 /* ---- ends ---- */
@@ -30,9 +30,9 @@ typedef bool step(struct trial *trial);
 /* Settled without a call. */
 static bool end(struct trial *trial, enum ferry_outcome outcome, const char *why)
 {
-    ferry_report_outcome(trial->engine, trial->job, outcome, FERRY_OK, why);
+    ferry_report_outcome(trial->engine, trial->task, outcome, FERRY_OK, why);
     ferry_engine_lock(trial->engine);
-    ferry_job_settle(trial->engine, trial->job);
+    ferry_task_settle(trial->engine, trial->task);
     ferry_engine_unlock(trial->engine);
     return false;
 }
@@ -41,16 +41,16 @@ static bool end(struct trial *trial, enum ferry_outcome outcome, const char *why
 static bool leave(struct trial *trial)
 {
     ferry_engine_lock(trial->engine);
-    ferry_job_settle(trial->engine, trial->job);
+    ferry_task_settle(trial->engine, trial->task);
     ferry_engine_unlock(trial->engine);
     return false;
 }
 
 static bool put_off(struct trial *trial, int64_t due_ms)
 {
-    ferry_effect_done(&trial->job->effect);
+    ferry_effect_done(&trial->task->effect);
     ferry_engine_lock(trial->engine);
-    ferry_job_put_off(trial->engine, trial->job, FERRY_JOB_WAITING, due_ms);
+    ferry_task_put_off(trial->engine, trial->task, FERRY_TASK_WAITING, due_ms);
     ferry_engine_unlock(trial->engine);
     return false;
 }
@@ -60,7 +60,7 @@ static bool fail(struct trial *trial, enum ferry_code code)
 {
     if (ferry_code_retry(code) == FERRY_RETRY_LATER)
         return put_off(trial, ferry_clock_mono_ms() + LATER_MS);
-    ferry_job_bury(trial->engine, trial->job, FERRY_OUTCOME_DEAD, code, trial->error.text);
+    ferry_task_bury(trial->engine, trial->task, FERRY_OUTCOME_DEAD, code, trial->error.text);
     return false;
 }
 
@@ -68,16 +68,16 @@ static bool fail(struct trial *trial, enum ferry_code code)
 
 static bool is_readable(struct trial *trial)
 {
-    if (trial->job->slot != NULL)
+    if (trial->task->slot != NULL)
         return true;
-    trial->error = trial->job->delivery->unreadable;
+    trial->error = trial->task->delivery->unreadable;
     return fail(trial, trial->error.code);
 }
 
 /* Back-filled and replayed records take effect only when asked; how to ask comes with `--effects` and `--again`. */
 static bool is_live(struct trial *trial)
 {
-    const struct ferry_record *record = &trial->job->delivery->fetched->record;
+    const struct ferry_record *record = &trial->task->delivery->fetched->record;
     if (ferry_record_header(record, "ferry-backfill").ptr != NULL)
         return end(trial, FERRY_OUTCOME_SKIPPED, "back-filled");
     if (ferry_record_header(record, "ferry-replay").ptr != NULL)
@@ -90,7 +90,7 @@ static bool has_route(struct trial *trial)
     const struct ferry_channel *channel = trial->engine->channel;
     const struct ferry_config *config = trial->evaluator->generation->config;
     for (size_t i = 0; i < channel->route_count(config); i++)
-        if (strcmp(channel->route(config, i)->name, trial->job->slot->name) == 0) {
+        if (strcmp(channel->route(config, i)->name, trial->task->slot->name) == 0) {
             trial->index = i;
             trial->compiled = &trial->evaluator->routes[i];
             return true;
@@ -102,7 +102,7 @@ static bool has_route(struct trial *trial)
 static bool has_view(struct trial *trial)
 {
     struct ferry_evaluator *evaluator = trial->evaluator;
-    uint64_t serial = trial->job->delivery->serial;
+    uint64_t serial = trial->task->delivery->serial;
     if (evaluator->view != NULL && evaluator->view_serial == serial)
         return true;
     ferry_view_free(evaluator->view);
@@ -154,7 +154,7 @@ static void default_key(struct trial *trial)
     const struct ferry_view *view = trial->evaluator->view;
     struct ferry_slice resource_id = optional_text(trial->evaluator->resource_id, view, &id);
     struct ferry_slice delete_type = optional_text(trial->evaluator->delete_type, view, &type);
-    ferry_effect_key(trial->engine->channel->name, trial->job->slot->name, trial->event, resource_id, delete_type,
+    ferry_effect_key(trial->engine->channel->name, trial->task->slot->name, trial->event, resource_id, delete_type,
                      NULL, 0, trial->key);
 }
 
@@ -190,7 +190,7 @@ static enum ferry_code once_per_key(struct trial *trial)
         texts[i] = ferry_buffer_slice(&buffers[i]);
     }
     if (code == FERRY_OK)
-        ferry_effect_key(trial->engine->channel->name, trial->job->slot->name, trial->event, (struct ferry_slice){0},
+        ferry_effect_key(trial->engine->channel->name, trial->task->slot->name, trial->event, (struct ferry_slice){0},
                          (struct ferry_slice){0}, texts, count, trial->key);
     for (size_t i = 0; i < count; i++)
         ferry_buffer_done(&buffers[i]);
@@ -209,23 +209,23 @@ static bool has_key(struct trial *trial)
 
 static bool is_first(struct trial *trial)
 {
-    struct ferry_job *job = trial->job;
-    if (job->claimed)
+    struct ferry_task *task = trial->task;
+    if (task->claimed)
         return true;
-    job->key = ferry_once_key_parse(trial->key);
+    task->key = ferry_once_key_parse(trial->key);
     ferry_engine_lock(trial->engine);
-    enum ferry_claim claim = ferry_once_claim(trial->engine->once, &job->key, ferry_clock_wall_ms());
-    job->claimed = claim == FERRY_CLAIM_OURS;
+    enum ferry_claim claim = ferry_once_claim(trial->engine->once, &task->key, ferry_clock_wall_ms());
+    task->claimed = claim == FERRY_CLAIM_OURS;
     ferry_engine_unlock(trial->engine);
     if (claim == FERRY_CLAIM_DONE)
         return end(trial, FERRY_OUTCOME_DUPLICATE, "it took effect before");
-    return job->claimed || put_off(trial, ferry_clock_mono_ms() + FERRY_CLAIM_AGAIN_MS);
+    return task->claimed || put_off(trial, ferry_clock_mono_ms() + FERRY_CLAIM_AGAIN_MS);
 }
 
 /* A parked route buries without a call, but for a probe now and then. */
 static bool is_open(struct trial *trial)
 {
-    struct ferry_slot *slot = trial->job->slot;
+    struct ferry_slot *slot = trial->task->slot;
     int64_t now_ms = ferry_clock_mono_ms();
     ferry_engine_lock(trial->engine);
     bool parked = slot->probe_ms != 0 && now_ms < slot->probe_ms;
@@ -241,13 +241,13 @@ static bool is_open(struct trial *trial)
 static bool is_rendered(struct trial *trial)
 {
     bool skip = false;
-    ferry_effect_done(&trial->job->effect);
+    ferry_effect_done(&trial->task->effect);
     enum ferry_code code =
         trial->engine->channel->render(trial->compiled->route, trial->event, trial->evaluator->view, trial->key,
-                                       &trial->job->effect, &skip, &trial->error);
+                                       &trial->task->effect, &skip, &trial->error);
     if (code != FERRY_OK)
         return fail(trial, code);
-    if (trial->job->effect.body.failed) {
+    if (trial->task->effect.body.failed) {
         ferry_fail(&trial->error, FERRY_TEMPLATE, "what was rendered is over %d bytes", FERRY_EFFECT_BODY_MAX);
         return fail(trial, FERRY_TEMPLATE);
     }
@@ -257,29 +257,29 @@ static bool is_rendered(struct trial *trial)
 /* Takes a token of the destination; who has to wait for it waits in its lane, and holds up nobody else. */
 static bool has_token(struct trial *trial)
 {
-    struct ferry_job *job = trial->job;
-    struct ferry_destination *destination = job->slot->destination;
+    struct ferry_task *task = trial->task;
+    struct ferry_destination *destination = task->slot->destination;
     if (destination == NULL)
         return true;
     int64_t now_ms = ferry_clock_mono_ms();
     ferry_engine_lock(trial->engine);
-    if (!job->reserved || job->token_ms < destination->pace.blocked_ms)
-        job->token_ms = ferry_pace_reserve(&destination->pace, job->slot->rate, now_ms);
-    job->reserved = true;
+    if (!task->reserved || task->token_ms < destination->pace.blocked_ms)
+        task->token_ms = ferry_pace_reserve(&destination->pace, task->slot->rate, now_ms);
+    task->reserved = true;
     ferry_engine_unlock(trial->engine);
-    return job->token_ms <= now_ms || put_off(trial, job->token_ms);
+    return task->token_ms <= now_ms || put_off(trial, task->token_ms);
 }
 
 static bool call(struct trial *trial)
 {
-    struct ferry_job *job = trial->job;
+    struct ferry_task *task = trial->task;
     ferry_engine_lock(trial->engine);
-    ferry_generation_drop(job->generation);
-    job->generation = trial->evaluator->generation;
-    job->generation->references++;
-    job->index = trial->index;
+    ferry_generation_drop(task->generation);
+    task->generation = trial->evaluator->generation;
+    task->generation->references++;
+    task->index = trial->index;
     ferry_engine_unlock(trial->engine);
-    ferry_call_begin(trial->engine, job);
+    ferry_call_begin(trial->engine, task);
     return false;
 }
 
@@ -290,10 +290,10 @@ static step *const steps[] = {
 
 /* ---- the thread ---- */
 
-static void try_job(struct ferry_evaluator *evaluator, struct ferry_job *job)
+static void try_task(struct ferry_evaluator *evaluator, struct ferry_task *task)
 {
     struct trial trial = {
-        .engine = evaluator->engine, .evaluator = evaluator, .job = job, .event = &job->delivery->event};
+        .engine = evaluator->engine, .evaluator = evaluator, .task = task, .event = &task->delivery->event};
     enum ferry_code code = ferry_evaluator_refresh(evaluator, &trial.error);
     if (code != FERRY_OK)
         ferry_log(FERRY_LOG_ERROR, "the routes do not compile", FERRY_FIELDS(ferry_text("reason", trial.error.text)));
@@ -311,15 +311,15 @@ void *ferry_evaluator_run(void *context)
     struct ferry_engine *engine = evaluator->engine;
     for (;;) {
         ferry_engine_lock(engine);
-        struct ferry_job *job = ferry_jobs_next(engine);
+        struct ferry_task *task = ferry_tasks_next(engine);
         ferry_engine_unlock(engine);
-        if (job == NULL)
+        if (task == NULL)
             return NULL;
-        if (job->burying)
-            ferry_job_bury_again(engine, job);
-        else if (job->follow)
-            ferry_call_begin(engine, job);
+        if (task->burying)
+            ferry_task_bury_again(engine, task);
+        else if (task->follow)
+            ferry_call_begin(engine, task);
         else
-            try_job(evaluator, job);
+            try_task(evaluator, task);
     }
 }

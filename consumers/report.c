@@ -52,45 +52,45 @@ void ferry_report_slot(struct ferry_engine *engine, struct ferry_slot *slot)
                           slot->name, NULL, NULL);
 }
 
-static void count_end_to_end(const struct ferry_job *job)
+static void count_end_to_end(const struct ferry_task *task)
 {
     int64_t event_ms;
-    if (!ferry_time_parse(job->delivery->event.time, &event_ms))
+    if (!ferry_time_parse(task->delivery->event.time, &event_ms))
         return;
     int64_t took_ms = ferry_clock_wall_ms() - event_ms;
-    ferry_series_observe_ms(job->slot->end_to_end_seconds, took_ms > 0 ? (double)took_ms : 0);
+    ferry_series_observe_ms(task->slot->end_to_end_seconds, took_ms > 0 ? (double)took_ms : 0);
 }
 
-static void count_outcome(struct ferry_engine *engine, const struct ferry_job *job, enum ferry_outcome outcome,
+static void count_outcome(struct ferry_engine *engine, const struct ferry_task *task, enum ferry_outcome outcome,
                           enum ferry_code code)
 {
-    const char *route = job->slot != NULL ? job->slot->name : "";
+    const char *route = task->slot != NULL ? task->slot->name : "";
     bool is_letter = outcome == FERRY_OUTCOME_DEAD || outcome == FERRY_OUTCOME_DOUBTFUL;
     if (is_letter)
         ferry_series_add(series(engine->dead_letters, route, ferry_code_name(code), NULL), 1);
-    if (job->slot == NULL)
+    if (task->slot == NULL)
         return;
-    ferry_series_add(job->slot->outcomes[outcome], 1);
+    ferry_series_add(task->slot->outcomes[outcome], 1);
     if (outcome == FERRY_OUTCOME_RETRY && code == FERRY_OUTCOME_UNKNOWN)
-        ferry_series_add(job->slot->outcomes[FERRY_OUTCOME_DOUBTFUL], 1); /* a possible repeat */
+        ferry_series_add(task->slot->outcomes[FERRY_OUTCOME_DOUBTFUL], 1); /* a possible repeat */
     if (outcome == FERRY_OUTCOME_DONE)
-        count_end_to_end(job);
+        count_end_to_end(task);
 }
 
-void ferry_report_outcome(struct ferry_engine *engine, const struct ferry_job *job, enum ferry_outcome outcome,
+void ferry_report_outcome(struct ferry_engine *engine, const struct ferry_task *task, enum ferry_outcome outcome,
                           enum ferry_code code, const char *reason)
 {
-    const struct ferry_event *event = &job->delivery->event;
+    const struct ferry_event *event = &task->delivery->event;
     bool failed = outcome == FERRY_OUTCOME_DEAD || outcome == FERRY_OUTCOME_DOUBTFUL || outcome == FERRY_OUTCOME_RETRY;
     char words[320];
     ferry_mask_addresses(ferry_slice_from(reason), words, sizeof words);
-    count_outcome(engine, job, outcome, code);
-    int64_t since_ms = job->called_ms != 0 ? job->called_ms : job->started_ms;
+    count_outcome(engine, task, outcome, code);
+    int64_t since_ms = task->called_ms != 0 ? task->called_ms : task->started_ms;
     ferry_log(failed ? FERRY_LOG_WARN : FERRY_LOG_INFO, "effect",
               FERRY_FIELDS(ferry_field_slice("id", event->id), ferry_field_slice("event", event->canonical),
-                           ferry_text("route", job->slot != NULL ? job->slot->name : ""),
+                           ferry_text("route", task->slot != NULL ? task->slot->name : ""),
                            ferry_text("outcome", ferry_outcome_name(outcome)),
                            ferry_text("error", failed ? ferry_code_name(code) : ""), ferry_text("reason", words),
-                           ferry_number("attempts", job->attempts),
+                           ferry_number("attempts", task->attempts),
                            ferry_number("ms", ferry_clock_mono_ms() - since_ms)));
 }

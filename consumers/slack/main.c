@@ -1,1 +1,6 @@
-int main(void) { return 0; }
+#include "consumers/worker.h"
+
+int main(int argc, char **argv)
+{
+    return ferry_worker_main(&ferry_slack_channel, "Slack notifications from events in Kafka", argc, argv);
+}

@@ -1,0 +1,33 @@
+/* The Slack channel: incoming webhooks and chat.postMessage. What of it is pure stands here, for its tests. */
+#ifndef FERRY_CONSUMERS_SLACK_H
+#define FERRY_CONSUMERS_SLACK_H
+
+#include "consumers/worker.h"
+
+/* Slack's limits: characters of a message's text, of a section's, of a field's, of a header block's; blocks. */
+enum {
+    FERRY_SLACK_TEXT = 40000,
+    FERRY_SLACK_SECTION = 3000,
+    FERRY_SLACK_FIELD = 2000,
+    FERRY_SLACK_HEADER = 150,
+    FERRY_SLACK_BLOCKS = 50
+};
+
+/* The text, or as much of it as makes `max` characters together with an ellipsis; never half a character, and never
+ * half of &amp; &lt; &gt;. Appended. */
+void ferry_slack_cut(struct ferry_slice text, size_t max, struct ferry_buffer *out);
+
+/* The blocks (JSON text of what the program yielded) within Slack's limits. Nothing is appended for `null`. Fails with
+ * FERRY_TEMPLATE when they are not an array of objects. */
+FERRY_NODISCARD enum ferry_code ferry_slack_blocks(struct ferry_slice json, struct ferry_buffer *out,
+                                                   struct ferry_error *error);
+
+/* The body of the request. `channel` NULL: an incoming webhook; `blocks` absent: none. */
+void ferry_slack_message(const char *channel, struct ferry_slice text, struct ferry_slice blocks,
+                         struct ferry_buffer *out);
+
+/* What Slack's answer means: by its word first, by the status second. `is_api`: of chat.postMessage, which answers 200
+ * with {"ok":false,"error":"…"}. */
+void ferry_slack_classify(const struct ferry_answer *answer, bool is_api, struct ferry_verdict *verdict);
+
+#endif

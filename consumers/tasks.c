@@ -1,0 +1,294 @@
+/* The life of a task: its lane, its lists, its timer, its counts. See the drawing in engine.h. */
+#include "consumers/engine.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/clock.h"
+
+static struct ferry_task *task_of_place(struct ferry_lane_place *place)
+{
+    return (struct ferry_task *)((char *)place - offsetof(struct ferry_task, place));
+}
+
+static struct ferry_task *task_of_timer(struct ferry_timer *timer)
+{
+    return (struct ferry_task *)((char *)timer - offsetof(struct ferry_task, timer));
+}
+
+/* ---- lists ---- */
+
+static void list_append(struct ferry_task_list *list, struct ferry_task *task)
+{
+    task->list = list;
+    task->list_before = list->last;
+    task->list_behind = NULL;
+    if (list->last != NULL)
+        list->last->list_behind = task;
+    else
+        list->first = task;
+    list->last = task;
+}
+
+static void list_remove(struct ferry_task *task)
+{
+    struct ferry_task_list *list = task->list;
+    if (list == NULL)
+        return;
+    if (task->list_before != NULL)
+        task->list_before->list_behind = task->list_behind;
+    else
+        list->first = task->list_behind;
+    if (task->list_behind != NULL)
+        task->list_behind->list_before = task->list_before;
+    else
+        list->last = task->list_before;
+    task->list = NULL;
+}
+
+static void link_to_partition(struct ferry_held_partition *partition, struct ferry_task *task)
+{
+    task->partition = partition;
+    task->behind = partition->first;
+    if (partition->first != NULL)
+        partition->first->before = task;
+    partition->first = task;
+    partition->tasks++;
+}
+
+static void unlink_from_partition(struct ferry_task *task)
+{
+    if (task->before != NULL)
+        task->before->behind = task->behind;
+    else
+        task->partition->first = task->behind;
+    if (task->behind != NULL)
+        task->behind->before = task->before;
+    task->partition->tasks--;
+}
+
+/* ---- states ---- */
+
+static bool is_working(const struct ferry_task *task)
+{
+    return task->state == FERRY_TASK_RUNNING || task->state == FERRY_TASK_CALLING;
+}
+
+/* A follow-up is begun also while it is READY for its next exchange. */
+bool ferry_task_begun(const struct ferry_task *task)
+{
+    return task->state >= FERRY_TASK_RUNNING || task->follow;
+}
+
+static void make_ready(struct ferry_engine *engine, struct ferry_task *task)
+{
+    list_remove(task);
+    ferry_task_enter(engine, task, FERRY_TASK_READY);
+    list_append(&engine->ready, task);
+    pthread_cond_signal(&engine->work);
+}
+
+/* Whoever stood at the gate has passed it: all may follow once the destination has shown that it lives, else one. */
+static void open_gate(struct ferry_engine *engine, struct ferry_slot *slot)
+{
+    slot->at_gate = NULL;
+    do {
+        if (slot->gated.first == NULL)
+            return;
+        make_ready(engine, slot->gated.first);
+    } while (slot->proven);
+}
+
+static void count_waiting(struct ferry_slot *slot, int change)
+{
+    slot->waiting += (size_t)change;
+    ferry_series_set(slot->retry_waiting, (double)slot->waiting);
+}
+
+/* What a task counts for in its state; `change` is 1 on the way in and -1 on the way out. */
+static void count(struct ferry_engine *engine, struct ferry_task *task, int change)
+{
+    if (ferry_task_begun(task))
+        task->partition->begun += (size_t)change;
+    if (is_working(task))
+        engine->working += (size_t)change;
+    if (task->state == FERRY_TASK_WAITING && task->failed && task->slot != NULL)
+        count_waiting(task->slot, change);
+}
+
+static void move(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state, bool follow)
+{
+    bool was_begun = ferry_task_begun(task), was_working = is_working(task);
+    count(engine, task, -1);
+    task->state = state;
+    task->follow = follow;
+    count(engine, task, 1);
+    if (was_working && !is_working(task)) {
+        if (task->slot != NULL && task->slot->at_gate == task)
+            open_gate(engine, task->slot);
+        pthread_cond_signal(&engine->work);
+    }
+    if (was_begun && !ferry_task_begun(task))
+        pthread_cond_broadcast(&engine->settled);
+}
+
+void ferry_task_enter(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state)
+{
+    move(engine, task, state, task->follow);
+}
+
+enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_partition *partition,
+                              struct ferry_delivery *delivery, struct ferry_slot *slot)
+{
+    struct ferry_task *task = calloc(1, sizeof *task);
+    if (task == NULL)
+        return FERRY_MEMORY;
+    const struct ferry_record *record = &delivery->fetched->record;
+    struct ferry_slice route = ferry_slice_from(slot != NULL ? slot->name : "");
+    bool head;
+    if (ferry_lanes_join(&engine->lanes, ferry_lane_id(route, record->topic, record->partition, record->key),
+                         &task->place, &head) != FERRY_OK) {
+        free(task);
+        return FERRY_MEMORY;
+    }
+    ferry_effect_init(&task->effect);
+    task->delivery = delivery;
+    task->slot = slot;
+    delivery->references++;
+    link_to_partition(partition, task);
+    if (head)
+        make_ready(engine, task);
+    return FERRY_OK;
+}
+
+/* ---- the end ---- */
+
+void ferry_delivery_free(struct ferry_delivery *delivery)
+{
+    ferry_fetched_free(delivery->fetched);
+    ferry_arena_done(&delivery->arena);
+    free(delivery);
+}
+
+static void release_delivery(struct ferry_held_partition *partition, struct ferry_delivery *delivery)
+{
+    if (--delivery->references > 0)
+        return;
+    partition->bytes -= delivery->bytes;
+    ferry_delivery_free(delivery);
+}
+
+static void remove_task(struct ferry_engine *engine, struct ferry_task *task)
+{
+    struct ferry_held_partition *partition = task->partition;
+    move(engine, task, FERRY_TASK_QUEUED, false); /* out of every count */
+    ferry_timers_cancel(&engine->timers, &task->timer);
+    list_remove(task);
+    struct ferry_lane_place *successor = ferry_lanes_leave(&engine->lanes, &task->place);
+    if (successor != NULL)
+        make_ready(engine, task_of_place(successor));
+    if (task->claimed)
+        ferry_once_release(engine->once, &task->key); /* nothing happens if it was marked */
+    if (task->slot != NULL && task->slot->at_gate == NULL)
+        open_gate(engine, task->slot); /* it may have been the one that was let through */
+    unlink_from_partition(task);
+    release_delivery(partition, task->delivery);
+    ferry_generation_drop(task->generation);
+    ferry_effect_done(&task->effect);
+    free(task);
+    ferry_partition_reap(engine, partition);
+}
+
+void ferry_task_settle(struct ferry_engine *engine, struct ferry_task *task)
+{
+    ferry_offsets_settle(&task->partition->offsets, task->delivery->fetched->record.offset);
+    remove_task(engine, task);
+}
+
+void ferry_task_drop(struct ferry_engine *engine, struct ferry_task *task)
+{
+    remove_task(engine, task);
+}
+
+/* ---- waiting and running ---- */
+
+void ferry_task_put_off(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state,
+                       int64_t due_ms)
+{
+    bool unwanted = task->partition->revoking || task->partition->gone;
+    if ((state == FERRY_TASK_WAITING && unwanted) || ferry_timers_set(&engine->timers, &task->timer, due_ms) != FERRY_OK) {
+        ferry_task_drop(engine, task);
+        return;
+    }
+    ferry_task_enter(engine, task, state);
+    pthread_cond_signal(&engine->work); /* it may be the earliest */
+}
+
+void ferry_task_take(struct ferry_engine *engine, struct ferry_task *task)
+{
+    ferry_timers_cancel(&engine->timers, &task->timer);
+    list_remove(task);
+    ferry_task_enter(engine, task, FERRY_TASK_RUNNING);
+}
+
+static void wake_due(struct ferry_engine *engine, int64_t now_ms)
+{
+    for (struct ferry_timer *timer; (timer = ferry_timers_first(&engine->timers)) != NULL && timer->due_ms <= now_ms;) {
+        ferry_timers_cancel(&engine->timers, timer);
+        make_ready(engine, task_of_timer(timer));
+    }
+}
+
+/* True if the task has to wait at its slot's gate. */
+static bool stop_at_gate(struct ferry_engine *engine, struct ferry_task *task)
+{
+    struct ferry_slot *slot = task->slot;
+    if (slot == NULL || slot->proven || task->follow || task->burying)
+        return false;
+    if (slot->at_gate == NULL) {
+        slot->at_gate = task;
+        return false;
+    }
+    ferry_task_enter(engine, task, FERRY_TASK_GATED);
+    list_append(&slot->gated, task);
+    return true;
+}
+
+static struct ferry_task *take_ready(struct ferry_engine *engine, int64_t now_ms)
+{
+    size_t limit = (size_t)ferry_engine_worker(engine)->concurrency;
+    while (engine->working < limit && engine->ready.first != NULL) {
+        struct ferry_task *task = engine->ready.first;
+        list_remove(task);
+        if (stop_at_gate(engine, task))
+            continue;
+        ferry_task_enter(engine, task, FERRY_TASK_RUNNING);
+        task->started_ms = now_ms;
+        return task;
+    }
+    return NULL;
+}
+
+static void sleep_until_work(struct ferry_engine *engine)
+{
+    const struct ferry_timer *first = ferry_timers_first(&engine->timers);
+    if (first == NULL) {
+        pthread_cond_wait(&engine->work, &engine->lock);
+        return;
+    }
+    struct timespec until = {.tv_sec = first->due_ms / 1000, .tv_nsec = first->due_ms % 1000 * 1000000};
+    pthread_cond_timedwait(&engine->work, &engine->lock, &until);
+}
+
+struct ferry_task *ferry_tasks_next(struct ferry_engine *engine)
+{
+    while (!engine->ended) {
+        int64_t now_ms = ferry_clock_mono_ms();
+        wake_due(engine, now_ms);
+        struct ferry_task *task = take_ready(engine, now_ms);
+        if (task != NULL)
+            return task;
+        sleep_until_work(engine);
+    }
+    return NULL;
+}
