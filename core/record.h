@@ -37,8 +37,8 @@ FERRY_NODISCARD enum ferry_code ferry_record_make(const struct ferry_event *even
 
 /* Reads a record back: binary or structured mode by content-type. Fails with FERRY_RECORD_INVALID (the text says what
  * is missing) or FERRY_MEMORY. Events that another CloudEvents producer wrote are read as well: `canonical` comes from
- * `ferry-event`, else from the type; a missing `time` from the record's timestamp. FERRY_DATA_JSON is JSON, checked. The
- * event borrows from the record and the arena. */
+ * `ferry-event`, else from the type; a missing `time` from the record's timestamp. FERRY_DATA_JSON is JSON, checked.
+ * The event borrows from the record and the arena. */
 FERRY_NODISCARD enum ferry_code ferry_record_read(const struct ferry_record *record, struct ferry_arena *arena,
                                                   struct ferry_event *event, struct ferry_error *error);
 
