@@ -9,8 +9,8 @@
 /* Kafka's own limit for a topic's name. */
 enum { FERRY_TOPIC_NAME = 249 };
 
-/* The topic of `topics.name` for an event, characters that Kafka forbids replaced by '-'. In the arena. Fails with
- * FERRY_EVENT_INVALID when the name would be too long, "." or "..". */
+/* The topic of `topics.name` for an event, each character that Kafka forbids replaced by '-'. In the arena. Fails with
+ * FERRY_EVENT_INVALID when the name would be too long, "." or "..", or one of Ferry's internal topics. */
 FERRY_NODISCARD enum ferry_code ferry_route_topic(const struct ferry_topics_config *topics,
                                                   const struct ferry_event *event, struct ferry_arena *arena,
                                                   struct ferry_slice *topic, struct ferry_error *error);
@@ -21,11 +21,17 @@ FERRY_NODISCARD enum ferry_code ferry_route_topic_of(const struct ferry_topics_c
                                                      struct ferry_arena *arena, struct ferry_slice *topic,
                                                      struct ferry_error *error);
 
-/* The key of `topics.key`: for `resource` toplevelresourceid, else data.id (legacy: data.attributes.id), else
- * subject, else id. Borrowed from the event or in the arena. */
+/* The key of `topics.key`: for `resource` toplevelresourceid, else data.id (legacy: data.attributes.id; a number as its
+ * text), else subject, else id; for `tenant` tenantid, else source. Borrowed from the event or in the arena. */
 FERRY_NODISCARD enum ferry_code ferry_route_key(const struct ferry_topics_config *topics,
                                                 const struct ferry_event *event, struct ferry_arena *arena,
                                                 struct ferry_slice *key, struct ferry_error *error);
+
+/* The names behind `<internal>.`, NULL-ended: for itself, and `<worker>.<topic>` of each worker. */
+extern const char *const ferry_internal_topics[];
+extern const char *const ferry_worker_names[];
+extern const char *const ferry_worker_topics[];
+bool ferry_route_topic_is_internal(const struct ferry_topics_config *topics, struct ferry_slice topic);
 
 /* Is this one of the topics that Ferry creates (`topics.create`)? The set is made once, then only read. */
 struct ferry_topic_set;
@@ -33,8 +39,10 @@ struct ferry_topic_list {
     const char *const *names; /* sorted, no duplicates */
     size_t count;
 };
-/* What `topics.create` and the routes of all sections ask for: event topics, `other`, and the internal ones. The
- * caller frees the set; NULL when memory ran out. */
+/* What `topics.create` and the routes of all sections ask for: event topics (the catalogue's for `known`, the routes',
+ * the triggers', and the types that doors of other senders name without a glob), `other`, and the internal ones. For
+ * `never` the same as for `routed`: which topics an event may go to, though nobody here creates them. The caller frees
+ * the set; NULL when memory ran out. */
 struct ferry_topic_set *ferry_topic_set_new(const struct ferry_config *config);
 void ferry_topic_set_free(struct ferry_topic_set *set);
 bool ferry_topic_set_has(const struct ferry_topic_set *set, struct ferry_slice topic);
