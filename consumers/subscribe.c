@@ -67,9 +67,10 @@ static enum ferry_code add_name(struct collection *found, const char *name)
 static void add_literal(struct ferry_buffer *regex, char c)
 {
     bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    bool continuation = ((unsigned char)c & 0xC0) == 0x80; /* of a character that has its '-' */
     if (c == '.')
         ferry_buffer_add_text(regex, "\\.");
-    else
+    else if (!continuation)
         ferry_buffer_add_char(regex, plain ? c : '-'); /* as in ferry_route_topic */
 }
 
