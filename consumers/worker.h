@@ -69,6 +69,10 @@ FERRY_NODISCARD enum ferry_code ferry_effect_request(struct ferry_effect *effect
 FERRY_NODISCARD enum ferry_code ferry_effect_header(struct ferry_effect *effect, const char *name,
                                                     struct ferry_slice value);
 
+/* Hands it to the client; see core/net/client.h for `done`. The effect may go when the call returns. */
+FERRY_NODISCARD enum ferry_code ferry_effect_submit(struct ferry_client *client, const struct ferry_effect *effect,
+                                                    ferry_answer_fn *done, void *context, struct ferry_error *error);
+
 /* What a channel's `settle` decides. */
 struct ferry_verdict {
     enum ferry_outcome outcome; /* DONE, SKIPPED, RETRY, DEAD, or DOUBTFUL: a dead letter `outcome-unknown` */
