@@ -119,7 +119,8 @@ static enum ferry_code view_request(const struct ferry_envelope_input *input, st
     print_request(input, &text);
     if (text.failed)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    return ferry_view_of_json(ferry_buffer_slice(&text), out, error);
+    code = ferry_view_of_json(ferry_buffer_slice(&text), out, error);
+    return code == FERRY_OK || code == FERRY_MEMORY ? code : ferry_fail(error, FERRY_EVENT_INVALID, "data: too deep");
 }
 
 static enum ferry_code render(struct ferry_template *compiled, const struct ferry_view *view, struct ferry_arena *arena,
@@ -141,13 +142,14 @@ static enum ferry_code render(struct ferry_template *compiled, const struct ferr
     return FERRY_OK;
 }
 
-/* What is wrong with a request in the codes of the ingress: a template that finds nothing means "no event". */
-static enum ferry_code as_answer(enum ferry_code code, struct ferry_error *error)
+/* A template that finds nothing means "no event". The sender is told which attribute, not what the template is. */
+static enum ferry_code render_for(const char *attribute, struct ferry_template *compiled, const struct ferry_view *view,
+                                  struct ferry_arena *arena, struct ferry_slice *out, struct ferry_error *error)
 {
-    if (code == FERRY_OK || code == FERRY_MEMORY || code == FERRY_JSON_INVALID)
+    enum ferry_code code = render(compiled, view, arena, out, error);
+    if (code == FERRY_OK || code == FERRY_MEMORY)
         return code;
-    error->code = FERRY_EVENT_INVALID;
-    return FERRY_EVENT_INVALID;
+    return ferry_fail(error, FERRY_EVENT_INVALID, "%s: the request does not carry what it is made of", attribute);
 }
 
 static enum ferry_code render_both(const struct programs *programs, struct ferry_envelope_input *input,
@@ -157,9 +159,9 @@ static enum ferry_code render_both(const struct programs *programs, struct ferry
     enum ferry_code code = view_request(input, arena, &view, error);
     if (code != FERRY_OK)
         return code;
-    code = render(programs->type, view, arena, &input->json_type, error);
+    code = render_for("type", programs->type, view, arena, &input->json_type, error);
     if (code == FERRY_OK)
-        code = render(programs->id, view, arena, &input->json_id, error);
+        code = render_for("id", programs->id, view, arena, &input->json_id, error);
     ferry_view_free(view);
     return code;
 }
@@ -174,5 +176,5 @@ enum ferry_code ferry_admit_json(struct ferry_admit_thread *thread, struct ferry
         code = render_both(programs, input, arena, error);
     if (code == FERRY_OK)
         input->json_source = ferry_slice_from(door->config->source);
-    return as_answer(code, error);
+    return code;
 }

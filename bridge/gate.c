@@ -36,6 +36,8 @@ static enum ferry_code check_target(const struct ferry_gate_head *head, struct f
 {
     (void)body;
     struct ferry_slice target = head->target;
+    if (head->target_bytes > 0 && head->target_bytes != target.len)
+        return refuse(error, "the request line holds a NUL or more than two blanks");
     if (target.len == 0 || !is_text(target, false))
         return refuse(error, "the request target holds a control character or is empty");
     for (size_t i = 0; i < target.len; i++) {

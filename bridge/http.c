@@ -143,7 +143,7 @@ static enum ferry_code start_shards(struct ferry_http *http, struct ferry_error 
     if (http->shards == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     for (unsigned i = 0; i < wanted; i++) {
-        int listen_fd;
+        int listen_fd = -1;
         enum ferry_code code = listen_on(http, &address, address_bytes, &listen_fd, error);
         if (code != FERRY_OK)
             return code;

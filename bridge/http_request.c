@@ -141,16 +141,20 @@ static size_t head_bytes(struct ferry_request *request)
 
 /* Versions before 1.0 parse the head in place and keep it, from the method to the blank line; newer ones refuse by
  * themselves what its layout would show. */
-static struct ferry_slice section_of(struct ferry_request *request, const char *method, const char *version)
+static void add_layout(struct ferry_request *request, const char *method, const char *version,
+                       struct ferry_gate_head *head)
 {
 #if MHD_VERSION < 0x01000000
-    size_t bytes = head_bytes(request), before = (size_t)(version - method) + strlen(version) + 2;
-    if (version > method && bytes > before)
-        return ferry_slice_of(method + before, bytes - before);
+    size_t bytes = head_bytes(request), before_target = strlen(method) + 1;
+    if (version <= method + before_target)
+        return;
+    size_t before_section = (size_t)(version - method) + strlen(version) + 2;
+    head->target_bytes = (size_t)(version - method) - before_target - 1;
+    if (bytes > before_section)
+        head->section = ferry_slice_of(method + before_section, bytes - before_section);
 #else
-    (void)request, (void)method, (void)version;
+    (void)request, (void)method, (void)version, (void)head;
 #endif
-    return (struct ferry_slice){0};
 }
 
 static enum ferry_code check_limits(struct ferry_request *request)
@@ -178,8 +182,8 @@ static enum ferry_code judge_head(struct ferry_request *request, const char *met
         .target = request->target,
         .version = ferry_slice_from(version),
         .fields = {fields.items, fields.count},
-        .section = section_of(request, method, version),
     };
+    add_layout(request, method, version, &head);
     enum ferry_code code = ferry_gate_check(&head, &request->framing, &request->error);
     if (code != FERRY_OK)
         return code;

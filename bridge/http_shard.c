@@ -309,9 +309,28 @@ static void *run(void *context)
 
 /* ---- start and end ---- */
 
+/* 0.9.75 answers twice, head after head, when it refuses a complete head by itself (a Content-Length that is none). It
+ * logs before it does, and that is the one moment in which such a connection can be told: it is still on our list
+ * HEADERS, although its head has been read. Answer in its stead, and shut the socket for its own words. */
+static void answer_instead(struct ferry_shard *shard)
+{
+    for (struct ferry_connection *connection = shard->lists[FERRY_CONNECTION_HEADERS].first; connection != NULL;
+         connection = connection->next) {
+        if (connection->request == NULL ||
+            MHD_get_connection_info(connection->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE) == NULL)
+            continue;
+        (void)ferry_fail(&connection->request->error, FERRY_HTTP_MALFORMED, "Content-Length is no length");
+        ferry_reply_cut(connection, connection->request, FERRY_HTTP_MALFORMED);
+        connection->linger = true;
+        (void)shutdown(connection->fd, SHUT_WR);
+        ferry_connection_enter(connection, FERRY_CONNECTION_ANSWERING);
+        return;
+    }
+}
+
 static FERRY_PRINTF(2, 0) void log_library(void *context, const char *format, va_list args)
 {
-    (void)context;
+    answer_instead(context);
     char text[512];
     int len = vsnprintf(text, sizeof text, format, args);
     while (len > 0 && (size_t)len < sizeof text && text[len - 1] == '\n')
@@ -340,7 +359,7 @@ static struct MHD_Daemon *start_daemon(struct ferry_shard *shard)
     if (shard->http->tls != NULL)
         flags |= MHD_USE_TLS;
     return MHD_start_daemon(flags, 0, accept_from, shard, ferry_request_handle, shard,  /* options: */
-                            MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,              /* first */
+                            MHD_OPTION_EXTERNAL_LOGGER, log_library, shard,             /* first */
                             MHD_OPTION_LISTEN_SOCKET, shard->listen_fd,                 /* */
                             MHD_OPTION_CONNECTION_LIMIT, (unsigned)limits->connections, /* counted by us for all */
                             MHD_OPTION_CONNECTION_TIMEOUT, 0u,                          /* ours instead */
