@@ -142,20 +142,22 @@ void ferry_config_check_tls(struct ferry_config_reader *reader, const struct fer
     check_readable(reader, node, "key", tls->key);
 }
 
-/* Each secret by itself, so that the message has its line. */
+/* Each secret by itself, so that the message has its line; where one is missing, the list's line has to do. */
 static void check_secrets(struct ferry_config_reader *reader, const struct ferry_yaml_node *node,
                           const struct ferry_webhook_config *door)
 {
     const struct ferry_yaml_member *list = ferry_yaml_get(node, "secrets");
-    if (list == NULL || list->value->kind != FERRY_YAML_LIST || list->value->count != door->secret_count)
-        return;
+    bool all = list != NULL && list->value->kind == FERRY_YAML_LIST && list->value->count == door->secret_count;
     size_t before = ferry_config_enter(reader, "secrets", 0);
     for (size_t i = 0; i < door->secret_count; i++) {
         struct ferry_verifier *verifier = NULL;
         struct ferry_error error = {0};
-        size_t in_list = ferry_config_enter(reader, NULL, i);
+        size_t in_list = all ? ferry_config_enter(reader, NULL, i) : reader->path_len;
         if (ferry_verifier_new(door->signature, &door->secrets[i], 1, &verifier, &error) != FERRY_OK)
-            ferry_config_error(reader, ferry_config_place(reader, list->value->items[i]), "%s", error.text);
+            ferry_config_error(reader,
+                               all ? ferry_config_place(reader, list->value->items[i])
+                                   : ferry_config_place_of(reader, node, "secrets"),
+                               "%s", error.text);
         ferry_verifier_free(verifier);
         ferry_config_leave(reader, in_list);
     }

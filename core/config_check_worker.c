@@ -83,7 +83,7 @@ static void check_url(struct ferry_config_reader *reader, const struct ferry_yam
 {
     const char *problem = url.len > 0 ? ferry_config_url_problem(url, http_schemes, 1, insecure) : NULL;
     if (problem != NULL)
-        ferry_config_error_at(reader, node, key, "the URL %s, allowed is https://", problem);
+        ferry_config_error_at(reader, node, key, "the URL %s, allowed is https://, or insecure: true", problem);
 }
 
 /* Routes begin with struct ferry_route_config, whatever the worker. */
@@ -137,9 +137,11 @@ void ferry_config_check_smtp(struct ferry_config_reader *reader, const struct fe
     const char *problem =
         url.len > 0 ? ferry_config_url_problem(url, schemes, 1, smtp->tls_required || smtp->insecure) : NULL;
     if (problem != NULL)
-        ferry_config_error_at(reader, node, "url",
-                              "the URL %s, allowed is smtps://host:465, or smtp://host:587 with tls: required",
-                              problem);
+        ferry_config_error_at(
+            reader, node, "url",
+            "the URL %s, allowed is smtps://host:465, smtp://host:587 with tls: required, or insecure: "
+            "true",
+            problem);
     else if (says_smtps && !smtp->tls_required)
         ferry_config_error_at(reader, node, "tls", "none: smtps:// is TLS from the first byte, use smtp:// without it");
     bool user = ferry_config_has(node, "username"), password = ferry_config_has(node, "password");

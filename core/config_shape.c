@@ -202,7 +202,7 @@ const char *ferry_config_url_problem(struct ferry_slice url, const char *const *
     if (!is_authority(authority, &host))
         return "has no plain host[:port]";
     if (scheme >= secure_count && !insecure && !ferry_config_is_loopback(host))
-        return "is without TLS, which only loopback may be, or a place that says insecure: true";
+        return "is without TLS, which is allowed to loopback only";
     return NULL;
 }
 

@@ -276,14 +276,20 @@ static void read_address(struct ferry_config_reader *reader, const struct ferry_
 
 /* ---- jq ---- */
 
-/* jq counts lines from the beginning of the program and says "line N"; the file's line is that many further down. */
-static struct ferry_place place_of_message(struct ferry_place start, const char *message)
+/* jq counts lines from the beginning of the program and says ", line N" at the end; the file's line is that many
+ * further down, and stands before the message. */
+static void report_jq(struct ferry_config_reader *reader, struct ferry_place place, char *message)
 {
-    const char *found = strstr(message, "line ");
-    long line = found != NULL ? strtol(found + 5, NULL, 10) : 1;
-    if (line > 1 && line < 100000)
-        start.line += (int)line - 1;
-    return start;
+    static const char mark[] = ", line ";
+    char *last = NULL, *end = NULL;
+    for (char *at = strstr(message, mark); at != NULL; at = strstr(at + 1, mark))
+        last = at;
+    long line = last != NULL ? strtol(last + strlen(mark), &end, 10) : 0;
+    if (line > 0 && line < 100000 && *end == '\0') {
+        place.line += (int)line - 1;
+        *last = '\0';
+    }
+    ferry_config_error(reader, place, "%s", message);
 }
 
 static void keep_source(const struct ferry_config_value *value, void *out)
@@ -301,7 +307,7 @@ static void read_expression(struct ferry_config_reader *reader, const struct fer
     if (ferry_slice_trim(value->text).len == 0)
         ferry_config_error(reader, value->place, "is empty, expected is a jq expression like .resource.name");
     else if (reader->own && ferry_expression_new(value->text.ptr, &compiled, &error) != FERRY_OK)
-        ferry_config_error(reader, place_of_message(value->place, error.text), "%s", error.text);
+        report_jq(reader, value->place, error.text);
     ferry_expression_free(compiled);
 }
 
@@ -316,7 +322,7 @@ static void read_template(struct ferry_config_reader *reader, const struct ferry
         ferry_config_error(reader, value->place, "is empty, expected is text with \\( … ) holes");
     else if (reader->own &&
              ferry_template_new(value->text.ptr, (enum ferry_escape)escape->escape, &compiled, &error) != FERRY_OK)
-        ferry_config_error(reader, place_of_message(value->place, error.text), "%s", error.text);
+        report_jq(reader, value->place, error.text);
     ferry_template_free(compiled);
 }
 

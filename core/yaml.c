@@ -65,8 +65,11 @@ static void report_syntax(struct reader *reader)
     }
     if (parser->error == YAML_READER_ERROR)
         line = line_of_offset(reader->input, parser->problem_offset);
-    snprintf(text, sizeof text, "not YAML: %s%s%s", parser->problem != NULL ? parser->problem : "syntax error",
-             parser->context != NULL ? ", " : "", parser->context != NULL ? parser->context : "");
+    const char *context = parser->context != NULL ? parser->context : "";
+    bool alias = strstr(context, "scanning an alias") != NULL;
+    snprintf(text, sizeof text, "not YAML: %s%s%s%s", parser->problem != NULL ? parser->problem : "syntax error",
+             context[0] != '\0' ? ", " : "", context,
+             alias ? "; a text that begins with * stands in quotes, like \"*.created\"" : "");
     report(reader, line, text);
 }
 

@@ -1,0 +1,3 @@
+{type: "section",
+ text: .resource.name |
+}

@@ -1,0 +1,2 @@
+{id: .resource.id,
+ name: .resource.name}
