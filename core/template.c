@@ -16,6 +16,7 @@ enum { HOLE_SHOWN = 60, PROGRAM_MAX = 8 << 20 };
 struct part {
     struct ferry_slice literal;
     struct ferry_slice hole; /* absent in the last part */
+    size_t line;             /* of the source, from 1: where the hole begins */
 };
 
 struct ferry_template {
@@ -166,25 +167,33 @@ static size_t count_openings(const char *source)
     return count;
 }
 
-static enum ferry_code split_hole(const char **at, const char *end, size_t number, struct ferry_slice *hole,
+static enum ferry_code split_hole(const char **at, const char *end, size_t number, struct part *part,
                                   struct ferry_error *error)
 {
     const char *begin = *at + 2, *close = find_close(begin, end);
     if (close == NULL) {
         char shown[HOLE_SHOWN + 4];
         ferry_jq_one_line(ferry_slice_of(*at, (size_t)(end - *at)), HOLE_SHOWN, shown);
-        return ferry_fail(error, FERRY_CONFIG, "hole %zu is not closed: %s", number, shown);
+        return ferry_fail(error, FERRY_CONFIG, "hole %zu is not closed: %s, line %zu", number, shown, part->line);
     }
-    *hole = ferry_slice_of(begin, (size_t)(close - begin));
+    part->hole = ferry_slice_of(begin, (size_t)(close - begin));
     *at = close + 1;
     return FERRY_OK;
+}
+
+static size_t count_lines(const char *from, const char *to)
+{
+    size_t count = 0;
+    for (; from < to; from++)
+        count += *from == '\n';
+    return count;
 }
 
 static enum ferry_code split(struct ferry_template *compiled, const char *source, struct ferry_error *error)
 {
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer literal;
     ferry_buffer_init(&literal, PROGRAM_MAX);
-    const char *at = ferry_arena_text(&compiled->arena, ferry_slice_from(source));
+    const char *begin = ferry_arena_text(&compiled->arena, ferry_slice_from(source)), *at = begin;
     compiled->parts = ferry_arena_new_array(&compiled->arena, count_openings(source) + 1, sizeof *compiled->parts);
     if (at == NULL || compiled->parts == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
@@ -199,7 +208,8 @@ static enum ferry_code split(struct ferry_template *compiled, const char *source
             return ferry_fail(error, FERRY_CONFIG, "a mail header is one line");
         if (at == end)
             return FERRY_OK;
-        enum ferry_code code = split_hole(&at, end, compiled->count, &part->hole, error);
+        part->line = 1 + count_lines(begin, at);
+        enum ferry_code code = split_hole(&at, end, compiled->count, part, error);
         if (code != FERRY_OK)
             return code;
     }
@@ -216,13 +226,24 @@ static enum ferry_code hole_fails(const struct ferry_template *compiled, size_t 
     return ferry_fail(error, code, "hole %zu, \\(%s): %s", index + 1, shown, what);
 }
 
+/* The hole alone, behind as many line feeds as stand before it in the template: so that jq counts its lines. */
+static enum ferry_code compile_hole(const struct part *part, jq_state **jq, struct ferry_error *error)
+{
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer program;
+    ferry_buffer_init(&program, PROGRAM_MAX);
+    for (size_t line = 1; line < part->line; line++)
+        ferry_buffer_add_char(&program, '\n');
+    ferry_buffer_add(&program, part->hole);
+    return ferry_jq_compile(ferry_buffer_slice(&program), jq, error);
+}
+
 /* The whole program did not compile: which hole is it, and what does jq say about that one alone? */
 static enum ferry_code find_culprit(const struct ferry_template *compiled, struct ferry_error *error)
 {
     for (size_t i = 0; i + 1 < compiled->count; i++) {
         jq_state *jq = NULL;
         struct ferry_error why = {.text = ""};
-        if (ferry_jq_compile(compiled->parts[i].hole, &jq, &why) != FERRY_OK)
+        if (compile_hole(&compiled->parts[i], &jq, &why) != FERRY_OK)
             return hole_fails(compiled, i, FERRY_CONFIG, why.text, error);
         jq_teardown(&jq);
     }

@@ -456,7 +456,9 @@ static void a_template_that_does_not_compile_names_its_hole(void **state)
     assert_string_equal(render("\\(.id) \\(env.HOME)", FERRY_ESCAPE_NONE, "{}"),
                         "config: hole 2, \\(env.HOME): `env` is not available, line 1");
     assert_string_equal(render("\\()", FERRY_ESCAPE_NONE, "{}"), "config: hole 1, \\(): the expression is empty");
-    assert_string_equal(render("a \\(.id) \\(\"b)", FERRY_ESCAPE_NONE, "{}"), "config: hole 2 is not closed: \\(\"b)");
+    assert_string_equal(render("a \\(.id) \\(\"b)", FERRY_ESCAPE_NONE, "{}"), "config: hole 2 is not closed: \\(\"b), line 1");
+    assert_string_equal(render("first\nsecond \\(.id) \\(.a |\n .b c)", FERRY_ESCAPE_NONE, "{}"),
+                        "config: hole 2, \\(.a |  .b c): syntax error, unexpected IDENT, expecting $end, line 3");
     assert_memory_equal(render("\\(1] , [2)", FERRY_ESCAPE_NONE, "{}"), "config: hole 1", 14);
     assert_memory_equal(render("\\(1; 2)", FERRY_ESCAPE_NONE, "{}"), "config: hole 1", 14);
 }
