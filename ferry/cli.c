@@ -83,3 +83,17 @@ bool ferry_cli_secret(const char *variable, const char *file, struct ferry_secre
     *secret = found;
     return true;
 }
+
+bool ferry_cli_sibling(const char *name, char path[FERRY_CLI_PATH])
+{
+    ssize_t len = readlink("/proc/self/exe", path, FERRY_CLI_PATH - 1);
+    path[len > 0 ? len : 0] = '\0';
+    char *slash = strrchr(path, '/');
+    size_t room = slash != NULL ? FERRY_CLI_PATH - (size_t)(slash + 1 - path) : 0;
+    if (strlen(name) < room)
+        strcpy(slash + 1, name);
+    if (strlen(name) < room && access(path, X_OK) == 0)
+        return true;
+    fprintf(stderr, "ferry: %s is missing; it belongs beside ferry\n", path);
+    return false;
+}

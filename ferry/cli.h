@@ -20,4 +20,8 @@ bool ferry_cli_read(const char *path, struct ferry_buffer *out);
  * NULL. False after a complaint. The caller ends it with ferry_secret_done. */
 bool ferry_cli_secret(const char *variable, const char *file, struct ferry_secret *secret);
 
+/* The path of another program of Ferry: it lies beside this one. False (after a complaint) where it does not. */
+enum { FERRY_CLI_PATH = 4096 };
+bool ferry_cli_sibling(const char *name, char path[FERRY_CLI_PATH]);
+
 #endif

@@ -228,7 +228,8 @@ static json_t *as_legacy(json_t *model)
     struct ferry_slice type = ferry_slice_from(json_string_value(json_object_get(model, "type")));
     if (older_type(type) != NULL)
         json_object_set_new(out, "eventType", json_string(older_type(type)));
-    if (ferry_slice_starts(ferry_catalog_canonical(type), "app."))
+    struct ferry_slice event = ferry_catalog_canonical(type);
+    if (ferry_slice_starts(event, "app.") && !ferry_slice_is(event, "app.reload.finished"))
         json_object_set_new(out, "data", json_pack("{s:O}", "attributes", json_object_get(model, "data")));
     return out;
 }

@@ -56,16 +56,21 @@ static void take_answer(void *context, const struct ferry_answer *answer)
     sem_post(&wait->answered);
 }
 
-/* With the answer in `sent`. */
-static enum ferry_code exchange(const struct ferry_sender *sender, const struct ferry_http_request *request,
+static enum ferry_code exchange(struct ferry_client *client, const struct ferry_http_request *request,
                                 struct ferry_sent *sent, struct ferry_error *error)
 {
-    struct wait wait = {.sent = sent};
+    struct ferry_sent got = {.began_ms = ferry_clock_mono_ms()};
+    struct wait wait = {.sent = &got};
+    ferry_buffer_init(&got.body, ANSWER_BYTES);
     sem_init(&wait.answered, 0, 0);
-    enum ferry_code code = ferry_client_http(sender->client, request, take_answer, &wait, error);
+    enum ferry_code code = ferry_client_http(client, request, take_answer, &wait, error);
     while (code == FERRY_OK && sem_wait(&wait.answered) != 0 && errno == EINTR)
         continue;
     sem_destroy(&wait.answered);
+    if (code == FERRY_OK)
+        *sent = got;
+    else
+        ferry_sent_done(&got);
     return code;
 }
 
@@ -88,16 +93,17 @@ enum ferry_code ferry_sender_post(const struct ferry_sender *sender, struct ferr
                                          .header_count = count,
                                          .body = body,
                                          .timeout_ms = TIMEOUT_MS};
-    struct ferry_sent got = {.began_ms = ferry_clock_mono_ms()};
-    ferry_buffer_init(&got.body, ANSWER_BYTES);
-    code = exchange(sender, &request, &got, error);
-    if (code == FERRY_OK)
-        *sent = got;
-    else
-        ferry_sent_done(&got);
+    code = exchange(sender->client, &request, sent, error);
     if (lines.ptr != NULL)
         explicit_bzero(lines.ptr, lines.len); /* a bearer token */
     return code;
+}
+
+enum ferry_code ferry_sender_get(struct ferry_client *client, const char *url, struct ferry_sent *sent,
+                                 struct ferry_error *error)
+{
+    struct ferry_http_request request = {.method = "GET", .url = url, .timeout_ms = TIMEOUT_MS};
+    return exchange(client, &request, sent, error);
 }
 
 void ferry_sent_done(struct ferry_sent *sent)

@@ -29,6 +29,9 @@ struct ferry_sent {
  * ferry_signature_make does, or when there is no memory. */
 FERRY_NODISCARD enum ferry_code ferry_sender_post(const struct ferry_sender *sender, struct ferry_slice body,
                                                   bool forged, struct ferry_sent *sent, struct ferry_error *error);
+/* GETs a page from this machine, in the same way. */
+FERRY_NODISCARD enum ferry_code ferry_sender_get(struct ferry_client *client, const char *url, struct ferry_sent *sent,
+                                                 struct ferry_error *error);
 void ferry_sent_done(struct ferry_sent *sent);
 
 #endif
