@@ -225,15 +225,23 @@ static struct ferry_task *find_unanswered(const struct ferry_held_partition *par
     return NULL;
 }
 
-/* Whatever step it was at: that the effect was begun, and not seen to end, is all that is known. */
+/* A call may take effect yet, so the channel decides as for any call without an answer. What was accepted before, and
+ * only followed since, must not be begun a second time. */
 static void end_in_doubt(struct ferry_engine *engine, struct ferry_task *task)
 {
-    const struct ferry_answer answer = {.exchange = FERRY_EXCHANGE_IN_DOUBT,
-                                        .retry_after_ms = -1,
-                                        .reason = "the worker had to let go of the partition before the answer"};
+    static const char why[] = "the worker had to let go of the partition before the end";
+    const struct ferry_answer answer = {
+        .exchange = FERRY_EXCHANGE_IN_DOUBT, .retry_after_ms = -1, .reason = why};
     ferry_effect_done(&task->effect);
     task->effect.attempt = task->attempts;
-    settle(engine, task, &answer);
+    if (!task->follow) {
+        settle(engine, task, &answer);
+        return;
+    }
+    struct ferry_verdict verdict;
+    ferry_verdict_set(&verdict, FERRY_OUTCOME_DOUBTFUL, FERRY_OUTCOME_UNKNOWN, "accepted, but %s", why);
+    task->follow = false;
+    ferry_task_apply(engine, task, &verdict);
 }
 
 void ferry_calls_abandon(struct ferry_engine *engine, struct ferry_held_partition *partition)

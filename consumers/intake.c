@@ -76,7 +76,7 @@ static uint32_t give_to_routes(struct ferry_engine *engine, struct ferry_held_pa
 
 static uint32_t tasks_of(struct ferry_engine *engine, struct ferry_delivery *delivery)
 {
-    if (ferry_topic_is_internal(&engine->current->config->topics, delivery->fetched->record.topic))
+    if (ferry_topic_has_no_events(&engine->current->config->topics, delivery->fetched->record.topic))
         return 0;
     return delivery->unreadable.code != FERRY_OK ? 1 : give_to_routes(engine, NULL, delivery);
 }

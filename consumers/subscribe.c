@@ -155,7 +155,7 @@ enum ferry_code ferry_subscription(const struct ferry_channel *channel, const st
     return FERRY_OK;
 }
 
-bool ferry_topic_is_internal(const struct ferry_topics_config *topics, struct ferry_slice topic)
+bool ferry_topic_has_no_events(const struct ferry_topics_config *topics, struct ferry_slice topic)
 {
     size_t len = strlen(topics->internal);
     return ferry_slice_starts(topic, "__") ||

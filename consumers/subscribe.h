@@ -14,7 +14,7 @@ FERRY_NODISCARD enum ferry_code ferry_subscription(const struct ferry_channel *c
 
 /* Is this a topic of Kafka's or of Ferry's own (retries, dead letters, marks)? A wide glob may subscribe to it; its
  * records are no events. */
-bool ferry_topic_is_internal(const struct ferry_topics_config *topics, struct ferry_slice topic);
+bool ferry_topic_has_no_events(const struct ferry_topics_config *topics, struct ferry_slice topic);
 
 /* Does one of the route's globs match? */
 bool ferry_route_wants(const struct ferry_route_config *route, struct ferry_slice canonical);
