@@ -69,11 +69,11 @@ bool ferry_attribute_integer_valid(struct ferry_slice number)
 
 struct ferry_slice ferry_attribute_text_mend(struct ferry_slice text, struct ferry_arena *arena)
 {
-    static const char replacement[] = "\xEF\xBF\xBD";
+    static const char replacement[3] = {'\xEF', '\xBF', '\xBD'};
     size_t legal = legal_prefix(text);
     if (legal == text.len)
         return text;
-    char *mended = ferry_arena_new_array(arena, text.len, 3); /* one byte may become three */
+    char *mended = ferry_arena_new_array(arena, text.len, sizeof replacement); /* one byte may become three */
     if (mended == NULL)
         return (struct ferry_slice){NULL, 0};
     size_t len = 0;
@@ -83,8 +83,8 @@ struct ferry_slice ferry_attribute_text_mend(struct ferry_slice text, struct fer
         text = ferry_slice_skip(text, legal);
         if (text.len == 0)
             return ferry_slice_of(mended, len);
-        memcpy(mended + len, replacement, 3);
-        len += 3;
+        memcpy(mended + len, replacement, sizeof replacement);
+        len += sizeof replacement;
         size_t illegal = ferry_utf8_sequence(text.ptr, text.len);
         text = ferry_slice_skip(text, illegal > 0 ? illegal : 1);
         legal = legal_prefix(text);

@@ -57,8 +57,8 @@ ROW("Large app quotas", "quota.released", "com.qlik.v1.quota.released", "com.qli
 ROW("Licenses", "license.assignment.deleted", "com.qlik.license.assignment.deleted", "", "")
 ROW("Licenses", "license.assignment.rejected", "com.qlik.license.assignment.rejected", "", "")
 ROW("Licenses", "license.assignment.updated", "com.qlik.license.assignment.updated", "", "")
-ROW("Licenses", "license.data.volume.consumption.aggregated", "com.qlik.license.data.volume.consumption.aggregated",
-    "", "")
+ROW("Licenses", "license.data.volume.consumption.aggregated", "com.qlik.license.data.volume.consumption.aggregated", "",
+    "")
 ROW("Licenses", "license.definition.updated", "com.qlik.license.definition.updated", "", "")
 ROW("Licenses", "license.lease.created", "com.qlik.v1.license.lease.created", "", "")
 ROW("Licenses", "license.lease.deleted", "com.qlik.v1.license.lease.deleted", "", "")
@@ -67,10 +67,10 @@ ROW("Licenses", "license.tenant.associated", "com.qlik.v1.license.tenant.associa
 ROW("Notification digests", "notification-digest.updated", "com.qlik.notification-digest.updated", "", "")
 ROW("OAuth clients", "oauth-client.connection-config.approved", "com.qlik.v1.oauth-client.connection-config.approved",
     "", "")
-ROW("OAuth clients", "oauth-client.connection-config.deleted", "com.qlik.v1.oauth-client.connection-config.deleted",
-    "", "")
-ROW("OAuth clients", "oauth-client.connection-config.updated", "com.qlik.v1.oauth-client.connection-config.updated",
-    "", "")
+ROW("OAuth clients", "oauth-client.connection-config.deleted", "com.qlik.v1.oauth-client.connection-config.deleted", "",
+    "")
+ROW("OAuth clients", "oauth-client.connection-config.updated", "com.qlik.v1.oauth-client.connection-config.updated", "",
+    "")
 ROW("OAuth clients", "oauth-client.created", "com.qlik.v1.oauth-client.created", "", "")
 ROW("OAuth clients", "oauth-client.deleted", "com.qlik.v1.oauth-client.deleted", "", "")
 ROW("OAuth clients", "oauth-client.published", "com.qlik.v1.oauth-client.published", "", "")
@@ -167,7 +167,7 @@ ROW("Apps", "app.published", "com.qlik.v1.app.published", "", "older name")
 ROW("Apps", "app.data.updated", "com.qlik.v1.app.data.updated", "", "older name")
 ROW("Apps", "app.reload.ended", "com.qlik.app.reload.ended", "", "retired 2023, now app.reload.finished")
 ROW("Tasks", "task.run.finished", "com.qlik.v1.task.run.finished", "", "seen in task triggers")
-ROW("UI events", "analytics-app-client.app.opened", "com.qlik.v1.analytics.analytics-app-client.app.opened",
-    "", "Audits API only")
-ROW("UI events", "analytics-app-client.sheet-view.opened", "com.qlik.v1.analytics.analytics-app-client.sheet-view.opened",
-    "", "Audits API only")
+ROW("UI events", "analytics-app-client.app.opened", "com.qlik.v1.analytics.analytics-app-client.app.opened", "",
+    "Audits API only")
+ROW("UI events", "analytics-app-client.sheet-view.opened",
+    "com.qlik.v1.analytics.analytics-app-client.sheet-view.opened", "", "Audits API only")

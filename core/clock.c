@@ -172,7 +172,8 @@ bool ferry_time_parse(struct ferry_slice text, int64_t *wall_ms)
         !take_number(&text, 2, 0, 59, &minute) || !take_one_of(&text, ":") || !take_number(&text, 2, 0, 60, &second) ||
         !take_fraction(&text, &milliseconds) || !take_offset(&text, &offset) || text.len != 0)
         return false;
-    int64_t minutes = days_of((struct date){year, (unsigned)month, (unsigned)day}) * 1440 + hour * 60 + minute - offset;
+    int64_t minutes =
+        days_of((struct date){year, (unsigned)month, (unsigned)day}) * 1440 + INT64_C(60) * hour + minute - offset;
     if (second == 60) {
         /* Leap seconds end a day of UTC, wherever the clock stands. */
         if (((minutes % 1440) + 1440) % 1440 != 1439)

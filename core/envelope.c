@@ -20,40 +20,55 @@ static bool has_ce_headers(struct ferry_pairs headers)
     return false;
 }
 
-/* No Content-Type is as good as JSON where nothing else can come. */
-static bool may_be_json(struct ferry_slice content_type)
+/* Where nothing else can come, no Content-Type is as good as JSON. */
+static enum ferry_code require_json(struct ferry_slice content_type, struct ferry_error *error)
 {
-    return content_type.len == 0 || ferry_media_type_is_json(content_type);
+    if (content_type.len == 0 || ferry_media_type_is_json(content_type))
+        return FERRY_OK;
+    return ferry_fail(error, FERRY_MEDIA_TYPE, "Content-Type: this address takes JSON");
 }
 
-static enum ferry_code choose_mode(enum ferry_envelope_rules rules, const struct ferry_envelope_input *input,
-                                   enum mode *mode, struct ferry_error *error)
+static const struct {
+    const char *media_type;
+    enum mode mode;
+} event_formats[] = {
+    {"application/cloudevents-batch+json", MODE_BATCH},
+    {"application/cloudevents+json", MODE_STRUCTURED},
+};
+
+static enum ferry_code choose_event_mode(enum ferry_envelope_rules rules, struct ferry_pairs headers,
+                                         struct ferry_slice content_type, enum mode *mode, struct ferry_error *error)
 {
-    if (ferry_pairs_count(input->headers, "content-type") > 1)
-        return ferry_fail(error, FERRY_MEDIA_TYPE, "Content-Type: is there twice");
-    struct ferry_slice content_type = ferry_slice_trim(ferry_pairs_get(input->headers, "content-type"));
     struct ferry_slice essence = ferry_media_type_essence(content_type);
-    bool json = may_be_json(content_type);
-    if (rules == FERRY_ENVELOPE_JSON && json)
-        *mode = MODE_PLAIN;
-    else if (rules == FERRY_ENVELOPE_JSON)
-        return ferry_fail(error, FERRY_MEDIA_TYPE, "Content-Type: this address takes JSON");
-    else if (ferry_slice_is_nocase(essence, "application/cloudevents-batch+json"))
-        *mode = MODE_BATCH;
-    else if (ferry_slice_is_nocase(essence, "application/cloudevents+json"))
-        *mode = MODE_STRUCTURED;
-    else if (ferry_slice_starts_nocase(essence, "application/cloudevents"))
+    for (size_t i = 0; i < sizeof event_formats / sizeof event_formats[0]; i++) {
+        if (ferry_slice_is_nocase(essence, event_formats[i].media_type)) {
+            *mode = event_formats[i].mode;
+            return FERRY_OK;
+        }
+    }
+    if (ferry_slice_starts_nocase(essence, "application/cloudevents"))
         return ferry_fail(error, FERRY_MEDIA_TYPE, "Content-Type: of the event formats this address takes JSON");
-    else if (has_ce_headers(input->headers))
+    if (has_ce_headers(headers)) {
         *mode = MODE_BINARY;
-    else if (rules == FERRY_ENVELOPE_QLIK && json)
-        *mode = MODE_STRUCTURED;
-    else if (rules == FERRY_ENVELOPE_QLIK)
-        return ferry_fail(error, FERRY_MEDIA_TYPE, "Content-Type: this address takes JSON");
-    else
+        return FERRY_OK;
+    }
+    if (rules != FERRY_ENVELOPE_QLIK)
         return ferry_fail(error, FERRY_EVENT_INVALID,
                           "specversion: missing: neither ce- headers nor Content-Type application/cloudevents+json");
-    return FERRY_OK;
+    *mode = MODE_STRUCTURED;
+    return require_json(content_type, error);
+}
+
+static enum ferry_code choose_mode(enum ferry_envelope_rules rules, struct ferry_pairs headers, enum mode *mode,
+                                   struct ferry_error *error)
+{
+    if (ferry_pairs_count(headers, "content-type") > 1)
+        return ferry_fail(error, FERRY_MEDIA_TYPE, "Content-Type: is there twice");
+    struct ferry_slice content_type = ferry_slice_trim(ferry_pairs_get(headers, "content-type"));
+    if (rules != FERRY_ENVELOPE_JSON)
+        return choose_event_mode(rules, headers, content_type, mode, error);
+    *mode = MODE_PLAIN;
+    return require_json(content_type, error);
 }
 
 /* ---- one event ---- */
@@ -257,7 +272,7 @@ enum ferry_code ferry_envelope_read(enum ferry_envelope_rules rules, const struc
     };
     enum mode mode = MODE_STRUCTURED;
     struct ferry_events read = {NULL, 0};
-    enum ferry_code code = choose_mode(rules, input, &mode, error);
+    enum ferry_code code = choose_mode(rules, input->headers, &mode, error);
     if (code == FERRY_OK)
         code = readers[mode](rules, input, arena, &read, error);
     if (code != FERRY_OK)

@@ -37,11 +37,11 @@ struct ferry_events {
 /* Reads all events of a request or none. Events point into `input` (headers and body) and `arena`. `datacontenttype`
  * is in lower case but for its parameters, and `application/json` where JSON data came without one.
  * Fails with FERRY_JSON_INVALID, FERRY_EVENT_INVALID (the text names the member, and in a batch the event, counted
- * from 0: "event 3: source: missing"), FERRY_MEDIA_TYPE or FERRY_MEMORY. Trace context: a valid traceparent of the headers is noted in every event. */
+ * from 0: "event 3: source: missing"), FERRY_MEDIA_TYPE or FERRY_MEMORY. Trace context: a valid traceparent of the
+ * headers is noted in every event. */
 FERRY_NODISCARD enum ferry_code ferry_envelope_read(enum ferry_envelope_rules rules,
-                                                    const struct ferry_envelope_input *input,
-                                                    struct ferry_arena *arena, struct ferry_events *events,
-                                                    struct ferry_error *error);
+                                                    const struct ferry_envelope_input *input, struct ferry_arena *arena,
+                                                    struct ferry_events *events, struct ferry_error *error);
 
 /* One record of Qlik's Audits API (GET /api/v1/audits) as the event that the webhook would have brought. `record` has
  * been scanned. */

@@ -19,21 +19,21 @@ struct ferry_draft_field {
 };
 
 /* The members that rules ask for by name. Strict rules know the first eight; to them the others are extensions. */
-#define FERRY_DRAFT_NAMES(X)                                                                                           \
-    X(SPECVERSION, "specversion")                                                                                      \
-    X(ID, "id")                                                                                                        \
-    X(SOURCE, "source")                                                                                                \
-    X(TYPE, "type")                                                                                                    \
-    X(TIME, "time")                                                                                                    \
-    X(SUBJECT, "subject")                                                                                              \
-    X(DATASCHEMA, "dataschema")                                                                                        \
-    X(DATACONTENTTYPE, "datacontenttype")                                                                              \
-    X(LEGACY_SPECVERSION, "cloudEventsVersion")                                                                        \
-    X(LEGACY_ID, "eventId")                                                                                            \
-    X(LEGACY_TYPE, "eventType")                                                                                        \
-    X(LEGACY_TIME, "eventTime")                                                                                        \
-    X(LEGACY_DATACONTENTTYPE, "contentType")                                                                           \
-    X(LEGACY_TYPE_VERSION, "eventTypeVersion")                                                                         \
+#define FERRY_DRAFT_NAMES(X)                    \
+    X(SPECVERSION, "specversion")               \
+    X(ID, "id")                                 \
+    X(SOURCE, "source")                         \
+    X(TYPE, "type")                             \
+    X(TIME, "time")                             \
+    X(SUBJECT, "subject")                       \
+    X(DATASCHEMA, "dataschema")                 \
+    X(DATACONTENTTYPE, "datacontenttype")       \
+    X(LEGACY_SPECVERSION, "cloudEventsVersion") \
+    X(LEGACY_ID, "eventId")                     \
+    X(LEGACY_TYPE, "eventType")                 \
+    X(LEGACY_TIME, "eventTime")                 \
+    X(LEGACY_DATACONTENTTYPE, "contentType")    \
+    X(LEGACY_TYPE_VERSION, "eventTypeVersion")  \
     X(EXTENSIONS, "extensions")
 
 enum ferry_draft_name {

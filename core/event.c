@@ -18,7 +18,7 @@ const char *ferry_format_name(enum ferry_format format)
 const char *ferry_repair_name(enum ferry_repair repair)
 {
     static const char *const names[] = {
-#define NAME(code, name) [FERRY_REPAIR_##code] = name,
+#define NAME(code, name) [FERRY_REPAIR_##code] = (name),
         FERRY_REPAIRS(NAME)
 #undef NAME
     };

@@ -23,22 +23,22 @@ enum ferry_format {
 const char *ferry_format_name(enum ferry_format format);
 
 enum ferry_data_kind {
-    FERRY_DATA_NONE,  /* no data: a record value of zero length */
-    FERRY_DATA_JSON,  /* `data` is JSON text, the bytes as they came; `null` is a value */
-    FERRY_DATA_BYTES  /* anything else: an unescaped string, decoded base64, a binary-mode body */
+    FERRY_DATA_NONE, /* no data: a record value of zero length */
+    FERRY_DATA_JSON, /* `data` is JSON text, the bytes as they came; `null` is a value */
+    FERRY_DATA_BYTES /* anything else: an unescaped string, decoded base64, a binary-mode body */
 };
 
 /* What Ferry mended in an event of `format: qlik`: the label `kind` of ferry_repairs_total. Bits of `repairs`. */
-#define FERRY_REPAIRS(X)                                          \
-    X(SPECVERSION, "specversion")           /* "1.0.2" */         \
-    X(EXTENSIONS, "extensions")             /* an object */       \
-    X(UPDATES, "updates")                   /* an array */        \
-    X(EVENT_TYPE, "event_type")             /* beside type */     \
-    X(DATACONTENTTYPE, "datacontenttype")   /* no media type */   \
-    X(ID, "id")                             /* missing */         \
-    X(TIME, "time")                         /* missing or date */ \
-    X(ATTRIBUTE, "attribute")               /* illegal name or value, kept or mended as documented */ \
-    X(DISAGREEMENT, "disagreement")         /* hybrid halves differ */
+#define FERRY_REPAIRS(X)                                                                            \
+    X(SPECVERSION, "specversion")         /* "1.0.2" */                                             \
+    X(EXTENSIONS, "extensions")           /* an object */                                           \
+    X(UPDATES, "updates")                 /* an array */                                            \
+    X(EVENT_TYPE, "event_type")           /* beside type */                                         \
+    X(DATACONTENTTYPE, "datacontenttype") /* no media type */                                       \
+    X(ID, "id")                           /* missing */                                             \
+    X(TIME, "time")                       /* missing or date */                                     \
+    X(ATTRIBUTE, "attribute")             /* illegal name or value, kept or mended as documented */ \
+    X(DISAGREEMENT, "disagreement")       /* hybrid halves differ */
 
 enum ferry_repair {
 #define FERRY_REPAIR_ENUM(code, name) FERRY_REPAIR_##code,
