@@ -18,8 +18,9 @@ static enum ferry_code set(rd_kafka_conf_t *conf, const char *name, const char *
     char words[384] = "";
     if (rd_kafka_conf_set(conf, name, value, words, sizeof words) == RD_KAFKA_CONF_OK)
         return FERRY_OK;
+    /* With the name as it was written: librdkafka's words tell that of an alias. */
     if (place != NULL && place->file != NULL)
-        return ferry_fail(error, FERRY_CONFIG, "%s:%d: %s", place->file, place->line, words);
+        return ferry_fail(error, FERRY_CONFIG, "%s:%d: %s: %s", place->file, place->line, name, words);
     return ferry_fail(error, FERRY_CONFIG, "%s: %s", name, words);
 }
 

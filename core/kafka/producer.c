@@ -172,7 +172,7 @@ static void take_reports(struct ferry_producer *producer, rd_kafka_event_t *even
 static void take_error(struct ferry_producer *producer, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t failure = rd_kafka_event_error(event);
-    if (failure == RD_KAFKA_RESP_ERR__FATAL)
+    if (rd_kafka_event_error_is_fatal(event) || failure == RD_KAFKA_RESP_ERR__FATAL)
         atomic_store(&producer->broken, true);
     else if (failure == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         set_up(producer, false);

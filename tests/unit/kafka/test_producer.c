@@ -1,0 +1,552 @@
+/* The producer against a mock cluster that answers, is away, or refuses. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cluster.h"
+#include "core/kafka/consumer.h"
+#include "core/kafka/producer.h"
+
+/* ---- what was reported ---- */
+
+enum { TAGS = 2000 };
+
+static struct {
+    atomic_int reports;
+    atomic_int ends;
+    atomic_int acknowledged;
+    struct {
+        atomic_int count;
+        enum ferry_code code;
+        bool possibly_persisted;
+        int32_t partition;
+        int64_t offset;
+    } tags[TAGS + 1]; /* tag n is at n; 0 is nobody's */
+} seen;
+
+static void on_report(void *context, const struct ferry_report *report)
+{
+    (void)context;
+    size_t tag = (size_t)(uintptr_t)report->tag;
+    seen.tags[tag].code = report->code;
+    seen.tags[tag].possibly_persisted = report->possibly_persisted;
+    seen.tags[tag].partition = report->partition;
+    seen.tags[tag].offset = report->offset;
+    atomic_fetch_add(&seen.tags[tag].count, 1);
+    if (report->code == FERRY_OK)
+        atomic_fetch_add(&seen.acknowledged, 1);
+    atomic_fetch_add(&seen.reports, 1);
+}
+
+static void on_reports_end(void *context)
+{
+    (void)context;
+    atomic_fetch_add(&seen.ends, 1);
+}
+
+/* ---- a producer and its cluster ---- */
+
+struct fixture {
+    struct cluster *cluster;
+    struct ferry_producer *producer;
+};
+
+static void begin_with(struct fixture *f, struct ferry_properties overrides, struct ferry_metrics *metrics)
+{
+    static const struct ferry_producer_listener listener = {NULL, on_report, on_reports_end};
+    struct ferry_error error = {.text = ""};
+    memset(&seen, 0, sizeof seen);
+    f->cluster = cluster_start();
+    cluster_topic(f->cluster, "events", 4);
+    if (ferry_producer_open(f->cluster->properties, overrides, &listener, metrics, &f->producer, &error) != FERRY_OK)
+        fail_msg("%s", error.text);
+}
+
+static void begin(struct fixture *f)
+{
+    begin_with(f, (struct ferry_properties){NULL, 0}, NULL);
+}
+
+static void end(struct fixture *f)
+{
+    ferry_producer_close(f->producer);
+    cluster_stop(f->cluster);
+}
+
+static enum ferry_code hand_over(struct fixture *f, const char *topic, int tag)
+{
+    static const char value[] = "{}";
+    struct ferry_record record = {.topic = ferry_slice_from(topic), .key = FERRY_SLICE("k"), .value = {value, 2}};
+    return ferry_producer_send(f->producer, &record, (void *)(uintptr_t)tag, NULL);
+}
+
+static void assert_reported_once(int from, int to)
+{
+    for (int tag = from; tag <= to; tag++)
+        assert_int_equal(atomic_load(&seen.tags[tag].count), 1);
+}
+
+/* ---- what arrives ---- */
+
+static struct ferry_fetched *read_back(struct fixture *f, const char *topic)
+{
+    struct ferry_consumer *reader = NULL;
+    assert_int_equal(ferry_reader_open(f->cluster->properties, (struct ferry_strings){&topic, 1}, false, &reader, NULL),
+                     FERRY_OK);
+    struct ferry_fetched *fetched = NULL;
+    while (fetched == NULL && !ferry_reader_ended(reader))
+        fetched = ferry_consumer_poll(reader, 100);
+    ferry_consumer_close(reader);
+    assert_non_null(fetched);
+    return fetched;
+}
+
+static void assert_slice(struct ferry_slice actual, const char *bytes, size_t len)
+{
+    assert_non_null(actual.ptr);
+    assert_int_equal(actual.len, len);
+    assert_memory_equal(actual.ptr, bytes, len);
+}
+
+static void a_record_arrives_byte_by_byte(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    static struct ferry_pair headers[] = {{FERRY_SLICE_LITERAL("ce_id"), FERRY_SLICE_LITERAL("1")},
+                                          {FERRY_SLICE_LITERAL("empty"), FERRY_SLICE_LITERAL("")},
+                                          {FERRY_SLICE_LITERAL("bytes"), FERRY_SLICE_LITERAL("\0\377")},
+                                          {FERRY_SLICE_LITERAL("ce_id"), FERRY_SLICE_LITERAL("twice")}};
+    struct ferry_record record = {.topic = FERRY_SLICE("eventsXX"),
+                                  .key = FERRY_SLICE("a\0b"),
+                                  .value = FERRY_SLICE("v\0\n"),
+                                  .headers = headers,
+                                  .header_count = 4};
+    record.topic.len = 6; /* a slice need not end in NUL */
+    assert_int_equal(ferry_producer_send(f.producer, &record, NULL, NULL), FERRY_OK);
+    assert_int_equal(ferry_producer_flush(f.producer, 5000), FERRY_OK);
+
+    struct ferry_fetched *fetched = read_back(&f, "events");
+    assert_slice(fetched->record.topic, "events", 6);
+    assert_slice(fetched->record.key, "a\0b", 3);
+    assert_slice(fetched->record.value, "v\0\n", 3);
+    assert_int_equal(fetched->record.header_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_slice(fetched->record.headers[i].name, headers[i].name.ptr, headers[i].name.len);
+        assert_slice(fetched->record.headers[i].value, headers[i].value.ptr, headers[i].value.len);
+    }
+    assert_true(llabs(fetched->record.timestamp_ms - ferry_clock_wall_ms()) < 60000);
+    ferry_fetched_free(fetched);
+    end(&f);
+}
+
+static void an_empty_value_is_no_tombstone_and_no_key_is_no_empty_key(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    struct ferry_record empty = {.topic = FERRY_SLICE("events"), .value = FERRY_SLICE("")};
+    assert_int_equal(ferry_producer_send_to(f.producer, &empty, 0, NULL, NULL), FERRY_OK);
+    assert_int_equal(ferry_producer_flush(f.producer, 5000), FERRY_OK);
+    struct ferry_fetched *fetched = read_back(&f, "events");
+    assert_non_null(fetched->record.value.ptr);
+    assert_int_equal(fetched->record.value.len, 0);
+    assert_null(fetched->record.key.ptr);
+    ferry_fetched_free(fetched);
+    end(&f);
+}
+
+static void an_absent_value_is_a_tombstone(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    struct ferry_record tombstone = {.topic = FERRY_SLICE("events"), .key = FERRY_SLICE("")};
+    assert_int_equal(ferry_producer_send(f.producer, &tombstone, NULL, NULL), FERRY_OK);
+    assert_int_equal(ferry_producer_flush(f.producer, 5000), FERRY_OK);
+    struct ferry_fetched *fetched = read_back(&f, "events");
+    assert_null(fetched->record.value.ptr);
+    assert_slice(fetched->record.key, "", 0);
+    ferry_fetched_free(fetched);
+    end(&f);
+}
+
+/* The hashes are those of Java's own test, UtilsTest.testMurmur2. */
+static void a_key_goes_to_the_partition_that_java_would_choose(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        int32_t hash;
+    } cases[] = {{"21", -973932308},
+                 {"foobar", -790332482},
+                 {"a-little-bit-long-string", -985981536},
+                 {"a-little-bit-longer-string", -1486304829},
+                 {"abc", 479470107}};
+    struct fixture f;
+    begin(&f);
+    for (int i = 0; i < 5; i++) {
+        struct ferry_record record = {
+            .topic = FERRY_SLICE("events"), .key = ferry_slice_from(cases[i].key), .value = FERRY_SLICE("v")};
+        assert_int_equal(ferry_producer_send(f.producer, &record, (void *)(uintptr_t)(i + 1), NULL), FERRY_OK);
+    }
+    assert_int_equal(ferry_producer_flush(f.producer, 5000), FERRY_OK);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(seen.tags[i + 1].partition, (cases[i].hash & 0x7fffffff) % 4);
+    end(&f);
+}
+
+static void a_partition_that_does_not_exist_is_refused_without_harm(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    static struct ferry_pair header = {FERRY_SLICE_LITERAL("a"), FERRY_SLICE_LITERAL("b")};
+    struct ferry_record record = {
+        .topic = FERRY_SLICE("events"), .value = FERRY_SLICE("v"), .headers = &header, .header_count = 1};
+    assert_int_equal(ferry_producer_send_to(f.producer, &record, 3, (void *)1, NULL), FERRY_OK);
+    assert_int_equal(ferry_producer_flush(f.producer, 5000), FERRY_OK);
+    assert_int_equal(seen.tags[1].partition, 3);
+    struct ferry_error error = {.text = ""};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ferry_producer_send_to(f.producer, &record, 99, (void *)2, &error), FERRY_TOPIC_UNKNOWN);
+    assert_non_null(strstr(error.text, "events"));
+    assert_int_equal(ferry_producer_in_flight(f.producer), 0);
+    assert_int_equal(atomic_load(&seen.tags[2].count), 0);
+    end(&f);
+}
+
+static void a_record_that_is_too_large_is_refused(void **state)
+{
+    (void)state;
+    static char large[1 << 20];
+    struct fixture f;
+    begin(&f);
+    struct ferry_record record = {.topic = FERRY_SLICE("events"), .value = {large, sizeof large}};
+    struct ferry_error error;
+    assert_int_equal(ferry_producer_send(f.producer, &record, (void *)1, &error), FERRY_RECORD_TOO_LARGE);
+    assert_int_equal(ferry_producer_in_flight(f.producer), 0);
+    end(&f);
+    assert_int_equal(atomic_load(&seen.reports), 0);
+}
+
+/* ---- reports ---- */
+
+static void reports_come_in_batches_and_once_for_each_record(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    for (int tag = 1; tag <= TAGS; tag++)
+        assert_int_equal(hand_over(&f, "events", tag), FERRY_OK);
+    assert_int_equal(ferry_producer_flush(f.producer, 10000), FERRY_OK);
+    assert_int_equal(ferry_producer_in_flight(f.producer), 0);
+    assert_reported_once(1, TAGS);
+    assert_int_equal(atomic_load(&seen.acknowledged), TAGS);
+    assert_true(atomic_load(&seen.ends) >= 1);
+    assert_true(atomic_load(&seen.ends) < TAGS / 4);
+    for (int tag = 2; tag <= TAGS; tag++)
+        assert_int_equal(seen.tags[tag].offset, seen.tags[tag - 1].offset + 1);
+    end(&f);
+}
+
+struct quarter {
+    struct fixture *fixture;
+    int number;
+};
+
+static void *send_quarter(void *context)
+{
+    struct quarter *quarter = context;
+    for (int i = 1; i <= TAGS / 4; i++)
+        if (hand_over(quarter->fixture, "events", quarter->number * (TAGS / 4) + i) != FERRY_OK)
+            abort();
+    return NULL;
+}
+
+static void threads_may_send_at_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    struct quarter jobs[4];
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) {
+        jobs[i] = (struct quarter){&f, i};
+        pthread_create(&threads[i], NULL, send_quarter, &jobs[i]);
+    }
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(ferry_producer_flush(f.producer, 10000), FERRY_OK);
+    assert_reported_once(1, TAGS);
+    end(&f);
+}
+
+static void closing_reports_what_never_left_as_not_persisted(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    rd_kafka_mock_broker_set_down(f.cluster->mock, 1);
+    for (int tag = 1; tag <= 10; tag++)
+        assert_int_equal(hand_over(&f, "events", tag), FERRY_OK);
+    assert_int_equal(ferry_producer_flush(f.producer, 200), FERRY_UNAVAILABLE);
+    assert_int_equal(ferry_producer_in_flight(f.producer), 10);
+    end(&f);
+    assert_reported_once(1, 10);
+    for (int tag = 1; tag <= 10; tag++) {
+        assert_int_equal(seen.tags[tag].code, FERRY_STOPPING);
+        assert_false(seen.tags[tag].possibly_persisted);
+    }
+}
+
+static void closing_reports_what_is_on_its_way_as_possibly_persisted(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    assert_int_equal(hand_over(&f, "events", 1), FERRY_OK);
+    assert_int_equal(ferry_producer_flush(f.producer, 5000), FERRY_OK);
+    rd_kafka_mock_broker_set_rtt(f.cluster->mock, 1, 5000); /* taken, and answered too late */
+    assert_int_equal(hand_over(&f, "events", 2), FERRY_OK);
+    pause_ms(300);
+    end(&f);
+    assert_reported_once(1, 2);
+    assert_int_equal(seen.tags[2].code, FERRY_STOPPING);
+    assert_true(seen.tags[2].possibly_persisted);
+}
+
+/* ---- Kafka goes and comes ---- */
+
+static void up_follows_the_broker(void **state)
+{
+    (void)state;
+    struct ferry_metrics *metrics = ferry_metrics_new();
+    static const char *const no_labels[] = {NULL};
+    struct fixture f;
+    begin_with(&f, (struct ferry_properties){NULL, 0}, metrics);
+    struct ferry_series *gauge =
+        ferry_metric_series(ferry_metrics_family(metrics, FERRY_GAUGE, "ferry_kafka_up", "", no_labels), NULL);
+    WAIT_FOR(ferry_producer_up(f.producer));
+    assert_true(ferry_series_value(gauge) == 1);
+    for (int round = 0; round < 2; round++) {
+        int64_t began = ferry_clock_mono_ms();
+        rd_kafka_mock_broker_set_down(f.cluster->mock, 1);
+        WAIT_FOR(!ferry_producer_up(f.producer));
+        assert_true(ferry_series_value(gauge) == 0);
+        rd_kafka_mock_broker_set_up(f.cluster->mock, 1);
+        WAIT_FOR(ferry_producer_up(f.producer));
+        assert_true(ferry_clock_mono_ms() - began < 12000);
+    }
+    end(&f);
+    assert_true(ferry_series_value(gauge) == 0);
+    ferry_metrics_free(metrics);
+}
+
+static void a_frozen_broker_counts_as_away(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    WAIT_FOR(ferry_producer_up(f.producer));
+    rd_kafka_mock_broker_set_rtt(f.cluster->mock, 1, 60000);
+    int64_t began = ferry_clock_mono_ms();
+    WAIT_FOR(!ferry_producer_up(f.producer));
+    assert_true(ferry_clock_mono_ms() - began < 10000);
+    end(&f);
+}
+
+static void nothing_is_lost_or_reordered_by_an_outage(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    for (int tag = 1; tag <= 50; tag++)
+        assert_int_equal(hand_over(&f, "events", tag), FERRY_OK);
+    rd_kafka_mock_broker_set_down(f.cluster->mock, 1);
+    for (int tag = 51; tag <= 100; tag++)
+        assert_int_equal(hand_over(&f, "events", tag), FERRY_OK);
+    pause_ms(1500);
+    rd_kafka_mock_broker_set_up(f.cluster->mock, 1);
+    assert_int_equal(ferry_producer_flush(f.producer, 20000), FERRY_OK);
+    assert_reported_once(1, 100);
+    assert_int_equal(atomic_load(&seen.acknowledged), 100);
+    for (int tag = 2; tag <= 100; tag++)
+        assert_true(seen.tags[tag].offset > seen.tags[tag - 1].offset);
+    end(&f);
+}
+
+static void a_refusal_that_passes_is_retried(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    rd_kafka_mock_push_request_errors(f.cluster->mock, API_PRODUCE, 3, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+                                      RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+                                      RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
+    assert_int_equal(hand_over(&f, "events", 1), FERRY_OK);
+    assert_int_equal(ferry_producer_flush(f.producer, 10000), FERRY_OK);
+    assert_int_equal(seen.tags[1].code, FERRY_OK);
+    end(&f);
+}
+
+static void a_topic_that_comes_late_gets_what_waited_for_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    rd_kafka_mock_topic_set_error(f.cluster->mock, "late", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    assert_int_equal(hand_over(&f, "late", 1), FERRY_OK);
+    assert_int_equal(ferry_producer_flush(f.producer, 3000), FERRY_UNAVAILABLE);
+    rd_kafka_mock_topic_set_error(f.cluster->mock, "late", RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(ferry_producer_flush(f.producer, 10000), FERRY_OK);
+    assert_int_equal(seen.tags[1].code, FERRY_OK);
+    end(&f);
+}
+
+static void a_warm_topic_is_known_before_the_first_record(void **state)
+{
+    (void)state;
+    static const char *const topics[] = {"events", "missing"};
+    struct fixture f;
+    begin(&f);
+    ferry_producer_warm(f.producer, topics, 2);
+    ferry_producer_warm(f.producer, topics, 1);
+    WAIT_FOR(ferry_producer_up(f.producer));
+    pause_ms(200);
+    int64_t began = ferry_clock_mono_ms();
+    assert_int_equal(hand_over(&f, "events", 1), FERRY_OK);
+    assert_int_equal(ferry_producer_flush(f.producer, 5000), FERRY_OK);
+    assert_true(ferry_clock_mono_ms() - began < 500);
+    end(&f);
+}
+
+static void a_full_queue_is_told_and_frees_itself(void **state)
+{
+    (void)state;
+    static const struct ferry_property small[] = {{.name = "queue.buffering.max.messages", .value = "10"}};
+    struct fixture f;
+    begin_with(&f, (struct ferry_properties){small, 1}, NULL);
+    rd_kafka_mock_broker_set_down(f.cluster->mock, 1);
+    for (int tag = 1; tag <= 10; tag++)
+        assert_int_equal(hand_over(&f, "events", tag), FERRY_OK);
+    assert_int_equal(hand_over(&f, "events", 11), FERRY_QUEUE_FULL);
+    assert_int_equal(ferry_producer_in_flight(f.producer), 10);
+    rd_kafka_mock_broker_set_up(f.cluster->mock, 1);
+    assert_int_equal(ferry_producer_flush(f.producer, 20000), FERRY_OK);
+    assert_int_equal(hand_over(&f, "events", 11), FERRY_OK);
+    end(&f);
+    assert_reported_once(1, 11);
+}
+
+static void a_fatal_error_breaks_the_producer(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    ferry_producer_close(f.producer);
+    /* Kafka's answer to a client that lacks the right to write idempotently. */
+    rd_kafka_mock_push_request_errors(f.cluster->mock, API_INIT_PRODUCER_ID, 1,
+                                      RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED);
+    static const struct ferry_producer_listener listener = {NULL, on_report, on_reports_end};
+    assert_int_equal(ferry_producer_open(f.cluster->properties, (struct ferry_properties){NULL, 0}, &listener, NULL,
+                                         &f.producer, NULL),
+                     FERRY_OK);
+    WAIT_FOR(ferry_producer_broken(f.producer));
+    struct ferry_error error;
+    struct ferry_record record = {.topic = FERRY_SLICE("events"), .value = FERRY_SLICE("v")};
+    assert_int_equal(ferry_producer_send(f.producer, &record, NULL, &error), FERRY_KAFKA_FATAL);
+    assert_int_equal(ferry_producer_in_flight(f.producer), 0);
+    end(&f);
+}
+
+/* ---- properties and metrics ---- */
+
+static void a_bad_property_is_told_with_its_place(void **state)
+{
+    (void)state;
+    static const struct ferry_producer_listener listener = {NULL, on_report, on_reports_end};
+    static const struct ferry_property wrong[] = {
+        {.name = "linger.ms", .value = "soon", .place = {"ferry.yaml", 7}},
+        {.name = "lingr.ms", .value = "1", .place = {"ferry.yaml", 7}},
+        {.name = "security.protocol", .value = "tls", .place = {"ferry.yaml", 7}},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct ferry_producer *producer = NULL;
+        struct ferry_error error = {.text = ""};
+        assert_int_equal(ferry_producer_open((struct ferry_properties){&wrong[i], 1},
+                                             (struct ferry_properties){NULL, 0}, &listener, NULL, &producer, &error),
+                         FERRY_CONFIG);
+        assert_null(producer);
+        assert_non_null(strstr(error.text, "ferry.yaml:7: "));
+        assert_non_null(strstr(error.text, wrong[i].name));
+    }
+}
+
+static void properties_that_do_not_fit_together_are_told(void **state)
+{
+    (void)state;
+    static const struct ferry_producer_listener listener = {NULL, on_report, on_reports_end};
+    static const struct ferry_property wrong[] = {
+        {.name = "max.in.flight.requests.per.connection", .value = "6", .place = {"ferry.yaml", 7}}};
+    struct ferry_producer *producer = NULL;
+    struct ferry_error error = {.text = ""};
+    assert_int_equal(ferry_producer_open((struct ferry_properties){NULL, 0}, (struct ferry_properties){wrong, 1},
+                                         &listener, NULL, &producer, &error),
+                     FERRY_CONFIG);
+    assert_non_null(strstr(error.text, "max.in.flight"));
+}
+
+static void produce_seconds_are_counted(void **state)
+{
+    (void)state;
+    struct ferry_metrics *metrics = ferry_metrics_new();
+    struct fixture f;
+    begin_with(&f, (struct ferry_properties){NULL, 0}, metrics);
+    for (int tag = 1; tag <= 3; tag++)
+        assert_int_equal(hand_over(&f, "events", tag), FERRY_OK);
+    assert_int_equal(ferry_producer_flush(f.producer, 5000), FERRY_OK);
+    struct ferry_buffer page;
+    ferry_buffer_init(&page, 1 << 20);
+    ferry_metrics_print(metrics, &page);
+    assert_non_null(strstr(page.ptr, "\nferry_produce_seconds_count 3\n"));
+    assert_non_null(strstr(page.ptr, "\nferry_produce_seconds_bucket{le=\"60\"} 3\n"));
+    ferry_buffer_done(&page);
+    end(&f);
+    ferry_metrics_free(metrics);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_arrives_byte_by_byte),
+        cmocka_unit_test(an_empty_value_is_no_tombstone_and_no_key_is_no_empty_key),
+        cmocka_unit_test(an_absent_value_is_a_tombstone),
+        cmocka_unit_test(a_key_goes_to_the_partition_that_java_would_choose),
+        cmocka_unit_test(a_partition_that_does_not_exist_is_refused_without_harm),
+        cmocka_unit_test(a_record_that_is_too_large_is_refused),
+        cmocka_unit_test(reports_come_in_batches_and_once_for_each_record),
+        cmocka_unit_test(threads_may_send_at_once),
+        cmocka_unit_test(closing_reports_what_never_left_as_not_persisted),
+        cmocka_unit_test(closing_reports_what_is_on_its_way_as_possibly_persisted),
+        cmocka_unit_test(up_follows_the_broker),
+        cmocka_unit_test(a_frozen_broker_counts_as_away),
+        cmocka_unit_test(nothing_is_lost_or_reordered_by_an_outage),
+        cmocka_unit_test(a_refusal_that_passes_is_retried),
+        cmocka_unit_test(a_topic_that_comes_late_gets_what_waited_for_it),
+        cmocka_unit_test(a_warm_topic_is_known_before_the_first_record),
+        cmocka_unit_test(a_full_queue_is_told_and_frees_itself),
+        cmocka_unit_test(a_fatal_error_breaks_the_producer),
+        cmocka_unit_test(a_bad_property_is_told_with_its_place),
+        cmocka_unit_test(properties_that_do_not_fit_together_are_told),
+        cmocka_unit_test(produce_seconds_are_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
