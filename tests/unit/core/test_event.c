@@ -150,6 +150,7 @@ static void uris_are_told_from_references_and_from_other_text(void **state)
     for (size_t i = 0; i < sizeof neither / sizeof neither[0]; i++)
         if (ferry_uri_reference_valid(ferry_slice_from(neither[i])))
             fail_msg("%s was taken for a URI-reference", neither[i]);
+    assert_false(ferry_uri_reference_valid(ferry_slice_of("%41", 2)));
 }
 
 int main(void)

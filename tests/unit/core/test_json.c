@@ -181,21 +181,21 @@ static void escapes_become_their_characters(void **state)
     struct ferry_error error;
     struct ferry_slice out;
     struct ferry_json_parts parts =
-        parts_of("[\"plain\",\"\\\"\\\\\\/\\b\\f\\n\\r\\t\",\"a\\u00e5\\uD83D\\uDE80z\"]", &arena);
+        parts_of("[\"plain\",\"\\\"\\\\\\/\\b\\f\\n\\r\\t\",\"a\\u00e5\\uD83D\\uDE80z\\ue000\\ud7ff\"]", &arena);
     assert_int_equal(ferry_json_unescape(parts.items[0].value, &arena, &out, &error), FERRY_OK);
     assert_ptr_equal(out.ptr, parts.items[0].value.text.ptr + 1); /* no copy */
     assert_int_equal(ferry_json_unescape(parts.items[1].value, &arena, &out, &error), FERRY_OK);
     assert_text(out, "\"\\/\b\f\n\r\t");
     assert_int_equal(ferry_json_unescape(parts.items[2].value, &arena, &out, &error), FERRY_OK);
-    assert_text(out, "a\xC3\xA5\xF0\x9F\x9A\x80z");
+    assert_text(out, "a\xC3\xA5\xF0\x9F\x9A\x80z\xEE\x80\x80\xED\x9F\xBF");
     ferry_arena_done(&arena);
 }
 
 static void a_lone_surrogate_is_legal_text_but_no_string(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"[\"\\ud800\"]", "[\"\\udc00\"]", "[\"\\ud800\\u0041\"]",
-                                        "[\"\\ud800\\ud800\"]", "[\"\\ud800x\"]"};
+    static const char *const texts[] = {"[\"\\ud800\"]",        "[\"\\udc00\"]",  "[\"\\ud800\\u0041\"]",
+                                        "[\"\\ud800\\ud800\"]", "[\"\\ud800x\"]", "[\"\\ud800\\udbff\"]"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct ferry_arena arena = {0};
         struct ferry_error error;
