@@ -2,6 +2,7 @@
  * what its attributes say is not Ferry's to judge. It must have what makes it an event (id, source, type, specversion
  * 1.0), its text must be UTF-8, and data that is declared as JSON must be JSON, because templates and structured mode
  * rely on it. An attribute that is there twice counts as its first. */
+#include "core/attribute.h"
 #include "core/base64.h"
 #include "core/catalog.h"
 #include "core/clock.h"
@@ -35,11 +36,12 @@ static const struct attribute {
 };
 enum { ATTRIBUTES = sizeof attributes / sizeof attributes[0], NAME_SHOWN = 40 };
 
+/* Names of foreign headers are shown only where they are short and printable. */
 static enum ferry_code invalid(const struct reader *r, struct ferry_slice name, const char *what)
 {
-    name.len = name.len < NAME_SHOWN ? name.len : NAME_SHOWN;
-    return ferry_fail(r->error, FERRY_RECORD_INVALID, "the record's %.*s %s",
-                      ferry_utf8_valid(name) ? (int)name.len : 0, name.ptr, what);
+    if (name.len == 0 || name.len > NAME_SHOWN || !ferry_attribute_text_valid(name))
+        name = FERRY_SLICE("attribute");
+    return ferry_fail(r->error, FERRY_RECORD_INVALID, "the record's %.*s %s", FERRY_SLICE_ARGS(name), what);
 }
 
 static enum ferry_code no_memory(const struct reader *r)
