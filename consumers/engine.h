@@ -261,6 +261,11 @@ void ferry_partition_give_up(struct ferry_engine *engine, struct ferry_held_part
 /* Frees it if it is given up and has no task. */
 void ferry_partition_reap(struct ferry_engine *engine, struct ferry_held_partition *partition);
 
+/* ---- topics.c ---- */
+
+/* Creates the topics that are to be created; waits for the broker, some seconds. False if it did not answer. */
+bool ferry_engine_create_topics(struct ferry_engine *engine, const struct ferry_config *config);
+
 /* ---- intake.c: the poller ---- */
 
 void *ferry_poller_run(void *engine);

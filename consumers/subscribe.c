@@ -155,11 +155,23 @@ enum ferry_code ferry_subscription(const struct ferry_channel *channel, const st
     return FERRY_OK;
 }
 
+/* By their whole names: events may lie under the same prefix. */
+static const char *const internal_topics[] = {
+    "slack.dlq", "slack.retry", "slack.effects", "mail.dlq", "mail.retry", "mail.effects", "automation.dlq",
+    "automation.retry", "automation.effects", "audits", "results", "quarantine", "operations"};
+
 bool ferry_topic_has_no_events(const struct ferry_topics_config *topics, struct ferry_slice topic)
 {
     size_t len = strlen(topics->internal);
-    return ferry_slice_starts(topic, "__") ||
-           (ferry_slice_starts(topic, topics->internal) && topic.len > len && topic.ptr[len] == '.');
+    if (ferry_slice_starts(topic, "__"))
+        return true;
+    if (!ferry_slice_starts(topic, topics->internal) || topic.len <= len || topic.ptr[len] != '.')
+        return false;
+    struct ferry_slice name = ferry_slice_skip(topic, len + 1);
+    for (size_t i = 0; i < sizeof internal_topics / sizeof internal_topics[0]; i++)
+        if (ferry_slice_is(name, internal_topics[i]))
+            return true;
+    return false;
 }
 
 bool ferry_route_wants(const struct ferry_route_config *route, struct ferry_slice canonical)

@@ -5,16 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "consumers/dead_letter.h"
 #include "consumers/engine.h"
 #include "core/clock.h"
-#include "core/kafka/admin.h"
 #include "core/log.h"
 #include "core/net/listener.h"
 
 enum {
     LOOK_AROUND_MS = 1000, /* between two looks at the producer */
-    CREATE_MS = 10000,
+    CREATE_AGAIN_MS = 30000,
     LAST_LETTERS_MS = 1000
 };
 
@@ -28,6 +26,8 @@ struct worker {
     pthread_t poller;
     bool polling;
     struct ferry_series *reload_success;
+    bool topics_created;
+    int64_t create_again_ms;
 };
 
 /* ---- start ---- */
@@ -62,6 +62,15 @@ static enum ferry_code setup_metrics(struct worker *worker)
     return FERRY_OK;
 }
 
+static void create_topics(struct worker *worker)
+{
+    if (worker->topics_created || ferry_clock_mono_ms() < worker->create_again_ms)
+        return;
+    /* The main thread alone replaces the configuration, so it may read it. */
+    worker->topics_created = ferry_engine_create_topics(&worker->engine, worker->engine.current->config);
+    worker->create_again_ms = ferry_clock_mono_ms() + CREATE_AGAIN_MS;
+}
+
 static enum ferry_code start_clients(struct worker *worker, const struct ferry_config *config,
                                      struct ferry_error *error)
 {
@@ -72,10 +81,11 @@ static enum ferry_code start_clients(struct worker *worker, const struct ferry_c
     if (code == FERRY_OK)
         code = ferry_engine_open_producer(engine, error);
     if (code == FERRY_OK)
-        code = ferry_poller_open(engine, error);
-    if (code == FERRY_OK)
         code = ferry_admin_listener_start(&channel->worker(config)->admin, &admin, &worker->admin, error);
-    return code;
+    if (code != FERRY_OK)
+        return code;
+    create_topics(worker); /* before the subscription: what it does not find at once it finds seconds later */
+    return ferry_poller_open(engine, error);
 }
 
 static enum ferry_code start_threads(struct worker *worker, struct ferry_error *error)
@@ -96,31 +106,6 @@ static enum ferry_code start_threads(struct worker *worker, struct ferry_error *
     return worker->polling ? FERRY_OK : ferry_fail(error, FERRY_SYSTEM, "cannot start a thread");
 }
 
-/* The topics that are this worker's own. Brokers without this right, or topics made by somebody else, are no reason not
- * to work: a dead letter that finds no topic waits. */
-static void create_topics(const struct ferry_engine *engine, const struct ferry_config *config)
-{
-    static const char *const kinds[] = {"dlq", "effects", "retry"};
-    enum { KINDS = sizeof kinds / sizeof kinds[0] };
-    FERRY_CLEANUP(ferry_arena_done) struct ferry_arena arena = {0};
-    const char *names[KINDS];
-    struct ferry_topic_result results[KINDS];
-    struct ferry_error error = {0};
-    if (config->topics.create == FERRY_CREATE_NEVER)
-        return;
-    for (size_t i = 0; i < KINDS; i++)
-        if ((names[i] = ferry_internal_topic(&config->topics, engine->channel->name, kinds[i], &arena)) == NULL)
-            return;
-    enum ferry_code code = ferry_admin_create(config, engine->channel->worker(config)->kafka,
-                                              (struct ferry_topic_list){names, KINDS}, CREATE_MS, results, &error);
-    if (code != FERRY_OK)
-        ferry_log(FERRY_LOG_WARN, "topics could not be created", FERRY_FIELDS(ferry_text("reason", error.text)));
-    for (size_t i = 0; i < KINDS && code == FERRY_OK; i++)
-        if (results[i].state == FERRY_TOPIC_DENIED || results[i].state == FERRY_TOPIC_FAILED)
-            ferry_log(FERRY_LOG_WARN, "a topic could not be created",
-                      FERRY_FIELDS(ferry_text("topic", names[i]), ferry_text("reason", results[i].reason)));
-}
-
 /* ---- signals ---- */
 
 /* The engine owns the configuration, and frees the old one when the last call that was made from it has ended. */
@@ -129,6 +114,7 @@ static void reload(struct worker *worker)
     struct ferry_config *config = ferry_program_reload(&worker->program);
     bool adopted = config != NULL && ferry_engine_adopt(&worker->engine, config) == FERRY_OK;
     ferry_series_set(worker->reload_success, adopted ? 1 : 0);
+    worker->topics_created = worker->topics_created && !adopted; /* its routes may need others */
     if (adopted)
         ferry_log(FERRY_LOG_INFO, "configuration reloaded", FERRY_NO_FIELDS);
 }
@@ -144,6 +130,7 @@ static void serve(struct worker *worker)
             break;
         case FERRY_SIGNAL_NONE:
             ferry_engine_mend_producer(&worker->engine);
+            create_topics(worker);
             break;
         }
     }
@@ -212,7 +199,6 @@ static int run(struct worker *worker, const struct ferry_config *config)
               FERRY_FIELDS(ferry_text("admin", worker->engine.channel->worker(config)->admin.text),
                            ferry_number("routes", (int64_t)worker->engine.channel->route_count(config)),
                            ferry_number("topics", (int64_t)worker->engine.subscription.count)));
-    create_topics(&worker->engine, config);
     serve(worker);
     ferry_log(FERRY_LOG_INFO, "stopping", FERRY_NO_FIELDS);
     return FERRY_EXIT_DONE;
