@@ -2,7 +2,10 @@
  * which reach outside the event. Each refers to a variable that does not exist, and jq 1.6 drops a definition that
  * nobody uses; so a program that calls `env` does not compile, while `{env: 1}` and `.input` are what they look like.
  * The same place mends builtins that abort the process on unlucky input. Modules are out because `import` may only
- * stand first. `$ENV` is a variable, so it is searched for in the source, and bound to null besides. */
+ * stand first. `$ENV` is a variable, so it is searched for in the source, and bound to null besides.
+ *
+ * One thing is left: libjq reads definitions from ~/.jq where that file exists, and has no switch against it. They
+ * cannot bring back what is shadowed here; a service's home has no such file. */
 #include "core/template_jq.h"
 
 #include <ctype.h>

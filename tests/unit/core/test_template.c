@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -456,7 +457,8 @@ static void a_template_that_does_not_compile_names_its_hole(void **state)
     assert_string_equal(render("\\(.id) \\(env.HOME)", FERRY_ESCAPE_NONE, "{}"),
                         "config: hole 2, \\(env.HOME): `env` is not available, line 1");
     assert_string_equal(render("\\()", FERRY_ESCAPE_NONE, "{}"), "config: hole 1, \\(): the expression is empty");
-    assert_string_equal(render("a \\(.id) \\(\"b)", FERRY_ESCAPE_NONE, "{}"), "config: hole 2 is not closed: \\(\"b), line 1");
+    assert_string_equal(render("a \\(.id) \\(\"b)", FERRY_ESCAPE_NONE, "{}"),
+                        "config: hole 2 is not closed: \\(\"b), line 1");
     assert_string_equal(render("first\nsecond \\(.id) \\(.a |\n .b c)", FERRY_ESCAPE_NONE, "{}"),
                         "config: hole 2, \\(.a |  .b c): syntax error, unexpected IDENT, expecting $end, line 3");
     assert_memory_equal(render("\\(1] , [2)", FERRY_ESCAPE_NONE, "{}"), "config: hole 1", 14);
@@ -526,6 +528,44 @@ static void a_template_may_have_hundreds_of_holes(void **state)
     assert_string_equal(render(source, FERRY_ESCAPE_NONE, "{}"), expected);
 }
 
+enum { THREADS = 4, ROUNDS = 300 };
+
+/* Counts the wrong answers of a template that is this thread's own. */
+static void *render_often(void *context)
+{
+    size_t wrong = 0;
+    struct ferry_template *compiled = NULL;
+    if (ferry_template_new("\\(.id) \\(.data.n + 0.25) \\(.data.s | ascii_upcase)", FERRY_ESCAPE_HTML, &compiled,
+                           NULL) != FERRY_OK)
+        return context;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct ferry_event event = event_with("{\"n\":1.5,\"s\":\"<x>\"}");
+        struct ferry_view *view = NULL;
+        struct ferry_buffer out;
+        ferry_buffer_init(&out, 100);
+        wrong += ferry_view_new(&event, &view, NULL) != FERRY_OK ||
+                 ferry_template_render(compiled, view, &out, NULL) != FERRY_OK ||
+                 !ferry_slice_is(ferry_buffer_slice(&out), "e1 1.75 &lt;X&gt;");
+        ferry_buffer_done(&out);
+        ferry_view_free(view);
+    }
+    ferry_template_free(compiled);
+    return (void *)wrong;
+}
+
+static void threads_with_templates_of_their_own_do_not_meet(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, render_often, threads), 0);
+    for (int i = 0; i < THREADS; i++) {
+        void *wrong;
+        pthread_join(threads[i], &wrong);
+        assert_null(wrong);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -559,6 +599,7 @@ int main(void)
         cmocka_unit_test(a_mail_header_stays_one_line),
         cmocka_unit_test(a_result_never_outgrows_its_buffer),
         cmocka_unit_test(a_template_may_have_hundreds_of_holes),
+        cmocka_unit_test(threads_with_templates_of_their_own_do_not_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
