@@ -24,7 +24,8 @@ enum {
     LOOK_AGAIN_MS = 2000, /* between attempts */
     COMMIT_MS = 3000,     /* the last commit of what is revoked */
     LEAVE_MS = 6000,      /* leaving a group whose coordinator may be away */
-    POLL_WHILE_WAITING = 250,
+    POLL_WHILE_WAITING_MS = 250,
+    LEAVE_POLL_MS = 50,
 };
 
 static const struct ferry_kafka_setting defaults[] = {
@@ -190,17 +191,24 @@ static void on_assigned(struct ferry_consumer *consumer, rd_kafka_topic_partitio
     try_waiting(consumer);
 }
 
+/* The assignment waited and was never taken over, so nothing else is ours; librdkafka wants both calls all the same. */
+static void drop_waiting(struct ferry_consumer *consumer)
+{
+    rd_kafka_error_t *failed = rd_kafka_incremental_assign(consumer->client, consumer->waiting);
+    if (failed == NULL)
+        failed = rd_kafka_incremental_unassign(consumer->client, consumer->waiting);
+    if (failed != NULL)
+        rd_kafka_error_destroy(failed);
+    rd_kafka_topic_partition_list_destroy(consumer->waiting);
+    consumer->waiting = NULL;
+}
+
 static void on_revoked(struct ferry_consumer *consumer, rd_kafka_topic_partition_list_t *partitions)
 {
-    bool lost = rd_kafka_assignment_lost(consumer->client);
-    if (consumer->waiting != NULL) { /* never taken over; librdkafka wants both calls all the same */
-        rd_kafka_error_t *failed = rd_kafka_incremental_assign(consumer->client, consumer->waiting);
-        if (failed != NULL)
-            rd_kafka_error_destroy(failed);
-        rd_kafka_topic_partition_list_destroy(consumer->waiting);
-        consumer->waiting = NULL;
-    }
-    give_up_partitions(consumer, partitions, lost);
+    if (consumer->waiting != NULL)
+        drop_waiting(consumer);
+    else
+        give_up_partitions(consumer, partitions, rd_kafka_assignment_lost(consumer->client) != 0);
 }
 
 static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *partitions,
@@ -304,18 +312,22 @@ enum ferry_code ferry_consumer_open(const struct ferry_consumer_options *options
     return FERRY_OK;
 }
 
-/* Leaves the group with the last commits, yet does not wait for ever for a coordinator that is away. */
+/* Leaves the group with the last commits, yet does not wait for ever for a coordinator that is away. What the queue
+ * brings beside the last revocation are records that nobody wants any more. */
 static void leave_group(struct ferry_consumer *consumer)
 {
-    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(consumer->client);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer->client);
     rd_kafka_error_t *failed = rd_kafka_consumer_close_queue(consumer->client, queue);
-    if (failed != NULL) {
-        rd_kafka_error_destroy(failed);
-    } else {
-        int64_t deadline = ferry_clock_mono_ms() + LEAVE_MS;
-        while (!rd_kafka_consumer_closed(consumer->client) && ferry_clock_mono_ms() < deadline)
-            rd_kafka_queue_poll_callback(queue, 50);
+    int64_t deadline = ferry_clock_mono_ms() + LEAVE_MS;
+    while (failed == NULL && !rd_kafka_consumer_closed(consumer->client) && ferry_clock_mono_ms() < deadline) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, LEAVE_POLL_MS);
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
+            on_rebalance(consumer->client, rd_kafka_event_error(event), rd_kafka_event_topic_partition_list(event),
+                         consumer);
+        rd_kafka_event_destroy(event);
     }
+    if (failed != NULL)
+        rd_kafka_error_destroy(failed);
     rd_kafka_queue_destroy(queue);
 }
 
@@ -344,8 +356,8 @@ static void note_end(struct ferry_consumer *consumer, const rd_kafka_message_t *
 struct ferry_fetched *ferry_consumer_poll(struct ferry_consumer *consumer, int timeout_ms)
 {
     try_waiting(consumer);
-    if (consumer->waiting != NULL && timeout_ms > POLL_WHILE_WAITING)
-        timeout_ms = POLL_WHILE_WAITING;
+    if (consumer->waiting != NULL && timeout_ms > POLL_WHILE_WAITING_MS)
+        timeout_ms = POLL_WHILE_WAITING_MS;
     rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->client, timeout_ms);
     if (message == NULL)
         return NULL;
