@@ -201,9 +201,11 @@ uint16_t ferry_http_port(const struct ferry_http *http)
     return http->port;
 }
 
-enum ferry_code ferry_http_reload_certificate(struct ferry_http *http, bool only_if_changed, struct ferry_error *error)
+enum ferry_code ferry_http_reload_certificate(struct ferry_http *http, bool only_if_changed, bool *read,
+                                              struct ferry_error *error)
 {
-    if (http->tls == NULL || (only_if_changed && !ferry_tls_changed(http->tls)))
+    *read = http->tls != NULL && (!only_if_changed || ferry_tls_changed(http->tls));
+    if (!*read)
         return FERRY_OK;
     enum ferry_code code = ferry_tls_reload(http->tls, error);
     if (code == FERRY_OK)

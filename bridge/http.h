@@ -27,9 +27,9 @@ FERRY_NODISCARD enum ferry_code ferry_http_start(const struct ferry_http_options
                                                  struct ferry_error *error);
 uint16_t ferry_http_port(const struct ferry_http *http);
 
-/* Reads the certificate again: always, or only if its files have changed. The old one stays when the new one is
- * wrong. FERRY_OK, too, without TLS and without a change. */
-FERRY_NODISCARD enum ferry_code ferry_http_reload_certificate(struct ferry_http *http, bool only_if_changed,
+/* Reads the certificate again: always, or only if its files have changed; `*read` says whether it was. The old one
+ * stays when the new one is wrong (FERRY_CONFIG). Without TLS nothing is read. */
+FERRY_NODISCARD enum ferry_code ferry_http_reload_certificate(struct ferry_http *http, bool only_if_changed, bool *read,
                                                               struct ferry_error *error);
 
 /* Stops listening, answers what is in flight with `Connection: close`, waits at most `timeout_ms` for that; what is

@@ -40,6 +40,12 @@ static void log_refusal(const struct ferry_request *request)
                            ferry_number("suppressed", (int64_t)atomic_exchange(&http->log_suppressed, 0))));
 }
 
+/* In Kafka, or on disk. */
+static bool is_taken(const struct ferry_request *request)
+{
+    return request->verdict == FERRY_OK || request->verdict == FERRY_SPOOLED;
+}
+
 static bool is_signature_failure(enum ferry_code code)
 {
     return ferry_code_status(code) == 401;
@@ -51,7 +57,7 @@ static void count(struct ferry_request *request)
     const struct ferry_door *door = request->admission.door;
     request->status = ferry_code_status(request->verdict);
     ferry_ops_count_request(ops, door != NULL ? door->config->path : NULL, request->status);
-    if (request->verdict == FERRY_OK) {
+    if (is_taken(request)) {
         if (request->parcel.records != NULL)
             ferry_ops_count_events(ops, &request->admission, request->in.wall_ms);
         return;
@@ -95,7 +101,7 @@ static void add_headers(struct MHD_Response *response, const struct ferry_reques
 
 static struct MHD_Response *make_response(const struct ferry_request *request)
 {
-    if (request->verdict == FERRY_OK)
+    if (is_taken(request))
         return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer body;
     ferry_buffer_init(&body, PROBLEM_MAX_BYTES);

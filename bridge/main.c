@@ -24,6 +24,8 @@ struct bridge {
     struct ferry_publisher *publisher;
     struct ferry_topics *topics;
     struct ferry_http *http;
+    bool config_good; /* at the last attempt to read it */
+    bool certificate_good;
 };
 
 /* ---- what this version does not do is said, never silently ignored ---- */
@@ -36,8 +38,6 @@ static void warn_of(const char *key, const char *consequence)
 
 static void warn_of_unserved(const struct ferry_bridge_config *config)
 {
-    if (config->spool_directory != NULL)
-        warn_of("bridge.spool", "there is no spool: while Kafka is away requests are answered 503");
     if (config->trigger_count > 0)
         warn_of("bridge.triggers", "their addresses are answered 404");
     if (config->audits_count > 0)
@@ -60,6 +60,11 @@ static void raise_file_limit(const struct ferry_bridge_config *config)
 
 /* ---- start ---- */
 
+static void show_reload(struct bridge *bridge)
+{
+    ferry_ops_set_reload(bridge->ops, bridge->config_good && bridge->certificate_good);
+}
+
 static enum ferry_code open_snapshots(struct bridge *bridge, struct ferry_error *error)
 {
     struct ferry_snapshot *first;
@@ -73,8 +78,7 @@ static enum ferry_code open_snapshots(struct bridge *bridge, struct ferry_error 
 
 static enum ferry_code open_publisher(struct bridge *bridge, struct ferry_error *error)
 {
-    return ferry_publisher_open(bridge->program.config, ferry_ops_metrics(bridge->ops), NULL, &bridge->publisher,
-                                error);
+    return ferry_publisher_open(bridge->program.config, ferry_ops_metrics(bridge->ops), &bridge->publisher, error);
 }
 
 static enum ferry_code open_admin(struct bridge *bridge, struct ferry_error *error)
@@ -108,7 +112,8 @@ static enum ferry_code start(struct bridge *bridge, struct ferry_error *error)
     bridge->ops = ferry_ops_new();
     if (bridge->ops == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    ferry_ops_set_reload(bridge->ops, true);
+    bridge->config_good = bridge->certificate_good = true;
+    show_reload(bridge);
     for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
         enum ferry_code code = starts[i](bridge, error);
         if (code != FERRY_OK)
@@ -122,11 +127,17 @@ static enum ferry_code start(struct bridge *bridge, struct ferry_error *error)
 static void reload_certificate(struct bridge *bridge, bool only_if_changed)
 {
     struct ferry_error error = {0};
-    if (ferry_http_reload_certificate(bridge->http, only_if_changed, &error) == FERRY_OK)
+    bool read;
+    enum ferry_code code = ferry_http_reload_certificate(bridge->http, only_if_changed, &read, &error);
+    if (!read)
         return;
-    ferry_ops_set_reload(bridge->ops, false);
-    ferry_log(FERRY_LOG_ERROR, "the new certificate is bad, the old one stays",
-              FERRY_FIELDS(ferry_text("reason", error.text)));
+    bridge->certificate_good = code == FERRY_OK;
+    show_reload(bridge);
+    if (code == FERRY_OK)
+        ferry_log(FERRY_LOG_INFO, "certificate reloaded", FERRY_NO_FIELDS);
+    else
+        ferry_log(FERRY_LOG_ERROR, "the new certificate is bad, the old one stays",
+                  FERRY_FIELDS(ferry_text("reason", error.text)));
 }
 
 /* Sockets and the producer are those of the start. */
@@ -149,7 +160,8 @@ static void reload(struct bridge *bridge)
                   FERRY_FIELDS(ferry_text("reason", error.text)));
     }
     ferry_snapshot_drop(current);
-    ferry_ops_set_reload(bridge->ops, next != NULL);
+    bridge->config_good = next != NULL;
+    show_reload(bridge);
     if (next != NULL) {
         warn_of_restart(bridge->program.config, config);
         warn_of_unserved(&config->bridge);
@@ -189,17 +201,18 @@ static void run(struct bridge *bridge)
 
 /* ---- end ---- */
 
-/* Three fifths of the time are for requests, the rest for what Kafka still has to acknowledge. */
+/* Four tenths of the time are for requests, two for what Kafka still has to acknowledge, the rest to take everything
+ * down. What is left then was answered 503. */
 static void drain(struct bridge *bridge)
 {
     int64_t total_ms = bridge->program.config->shutdown_timeout_ms;
-    int64_t until = ferry_clock_mono_ms() + total_ms * 8 / 10;
+    int64_t until = ferry_clock_mono_ms() + total_ms * 6 / 10;
     ferry_log(FERRY_LOG_INFO, "draining", FERRY_NO_FIELDS);
     ferry_ops_drain(bridge->ops);
-    ferry_http_drain(bridge->http, total_ms * 6 / 10);
-    int64_t left = until - ferry_clock_mono_ms();
+    ferry_http_drain(bridge->http, total_ms * 4 / 10);
+    int64_t left = ferry_publisher_up(bridge->publisher) ? until - ferry_clock_mono_ms() : 0;
     if (ferry_publisher_flush(bridge->publisher, left > 0 ? left : 0) != FERRY_OK)
-        ferry_log(FERRY_LOG_WARN, "Kafka did not acknowledge everything before the end; it was answered 503",
+        ferry_log(FERRY_LOG_WARN, "records that were answered 503 are given up, Kafka does not take them",
                   FERRY_NO_FIELDS);
 }
 

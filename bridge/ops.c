@@ -97,8 +97,8 @@ static bool is_ready(void *context, char *why, size_t why_bytes)
         snprintf(why, why_bytes, "draining");
         return false;
     }
-    if (!ferry_publisher_up(ops->publisher)) {
-        snprintf(why, why_bytes, "no Kafka broker answers, and there is no spool");
+    if (!ferry_publisher_accepts(ops->publisher)) {
+        snprintf(why, why_bytes, "no Kafka broker answers, and no spool can take an event");
         return false;
     }
     return true;

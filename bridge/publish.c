@@ -1,42 +1,35 @@
 /* The life of a parcel:
  *
- *               ferry_publish                last report              ferry_outlet_collect
- *   (owner's) ----------------> WAITING --------------------> SETTLED ---------------------> (owner's) + release
+ *               ferry_publish               last shipment settled       ferry_outlet_collect
+ *   (owner's) ----------------> WAITING --------------------------> SETTLED ----------------> (owner's)
  *                                  |
- *                                  | deadline, in ferry_outlet_collect
- *                                  v                          last report, later
- *                              GIVEN_UP  -> (owner's) ....... --------------------> release
+ *                                  | ack_timeout: its shipments are given up to the spool, and it waits on for that;
+ *                                  | a second time-out, or no spool
+ *                                  v
+ *                              GIVEN_UP -> (owner's)
  *
- * The step out of WAITING is one compare-and-exchange, so exactly one side decides what the sender is told. */
+ * The step out of WAITING is one compare-and-exchange, so exactly one side decides what the sender is told. Its memory
+ * is released when the owner has it back and no shipment needs it. */
 #include "bridge/publish.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "core/kafka/producer.h"
+#include "bridge/outbound.h"
 
-enum parcel_state { WAITING, SETTLED, GIVEN_UP, SHELTERED };
-enum failure { FAILED = 1, TOO_LARGE = 2 };
+enum parcel_state { WAITING, SETTLED, GIVEN_UP };
+enum outcome { FAILED = 1, TOO_LARGE = 2, SPOOLED = 4 };
 
 enum {
     MAX_BYTES = 256 << 20, /* of values that are with the producer: what Kafka's absence may cost in memory */
-    REPLACE_FIRST_MS = 1000,
-    REPLACE_MAX_MS = 60000,
-    QUIET_MS = 5 * 60000, /* so long without breaking, and the back-off begins anew */
+    SPOOL_TIMEOUT_MS = 1000,
 };
 
 struct ferry_publisher {
-    const struct ferry_config *config;
-    struct ferry_metrics *metrics;
-    struct ferry_series *replaced;
-    const struct ferry_shelter *shelter;
+    struct ferry_order *order;
     int64_t ack_timeout_ms;
     atomic_size_t bytes;
-    pthread_rwlock_t lock; /* of `producer`: written while one is replaced */
-    struct ferry_producer *producer;
     struct ferry_outlet *dirty; /* report thread alone */
-    int64_t replaced_ms;
-    int64_t back_off_ms;
 };
 
 /* ---- outlets ---- */
@@ -111,38 +104,56 @@ static bool leave_waiting(struct ferry_parcel *parcel, enum parcel_state next)
     return atomic_compare_exchange_strong(&parcel->state, &waiting, (int)next);
 }
 
-/* One of those that `outstanding` counts is done; true for the last one. */
-static bool count_down(struct ferry_parcel *parcel)
+static void let_go(struct ferry_parcel *parcel)
 {
-    if (atomic_fetch_sub(&parcel->outstanding, 1) != 1)
-        return false;
+    if (atomic_fetch_sub(&parcel->references, 1) != 1)
+        return;
     atomic_fetch_sub(&parcel->publisher->bytes, parcel->bytes);
-    return true;
+    if (parcel->shipments != &parcel->only)
+        free(parcel->shipments);
+    parcel->release(parcel);
 }
 
-static void note_failure(struct ferry_parcel *parcel, enum ferry_code code)
+static void note_outcome(struct ferry_parcel *parcel, enum ferry_code code)
 {
-    if (code != FERRY_OK)
-        atomic_fetch_or(&parcel->failures, code == FERRY_RECORD_TOO_LARGE ? FAILED | TOO_LARGE : FAILED);
+    if (code == FERRY_SPOOLED)
+        atomic_fetch_or(&parcel->outcomes, SPOOLED);
+    else if (code != FERRY_OK)
+        atomic_fetch_or(&parcel->outcomes, code == FERRY_RECORD_TOO_LARGE ? FAILED | TOO_LARGE : FAILED);
 }
 
-static void take_report(void *context, const struct ferry_report *report)
+/* One of those that `unsettled` counts is done; true when the parcel is to go back to its owner. */
+static bool settle(struct ferry_parcel *parcel)
 {
-    struct ferry_publisher *publisher = context;
-    struct ferry_parcel *parcel = report->tag;
+    return atomic_fetch_sub(&parcel->unsettled, 1) == 1 && leave_waiting(parcel, SETTLED);
+}
+
+static void hand_back_with_batch(struct ferry_publisher *publisher, struct ferry_parcel *parcel)
+{
     struct ferry_outlet *outlet = parcel->outlet;
-    note_failure(parcel, report->code);
-    if (!count_down(parcel))
-        return;
-    if (!leave_waiting(parcel, SETTLED)) {
-        parcel->release(parcel); /* answered long ago */
-        return;
-    }
     if (outlet->batch.first == NULL) {
         outlet->next_dirty = publisher->dirty;
         publisher->dirty = outlet;
     }
     append(&outlet->batch, parcel);
+}
+
+static void take_settled(void *context, struct ferry_shipment *shipment, enum ferry_code code, bool reporting)
+{
+    struct ferry_parcel *parcel = shipment->owner;
+    note_outcome(parcel, code);
+    if (!settle(parcel))
+        return;
+    if (reporting)
+        hand_back_with_batch(context, parcel);
+    else
+        hand_back_one(parcel);
+}
+
+static void take_released(void *context, struct ferry_shipment *shipment)
+{
+    (void)context;
+    let_go(shipment->owner);
 }
 
 static void take_reports_end(void *context)
@@ -157,35 +168,40 @@ static void take_reports_end(void *context)
 
 /* ---- handing over ---- */
 
-static enum ferry_code send_record(struct ferry_publisher *publisher, const struct ferry_record *record,
-                                   struct ferry_parcel *parcel)
-{
-    if (publisher->producer == NULL)
-        return FERRY_KAFKA;
-    atomic_fetch_add(&parcel->outstanding, 1);
-    enum ferry_code code = ferry_producer_send(publisher->producer, record, parcel, NULL);
-    if (code != FERRY_OK)
-        atomic_fetch_sub(&parcel->outstanding, 1); /* never the last: ferry_publish holds one */
-    return code;
-}
-
-/* All records, or up to the first that is refused: the rest could not make the request safe any more. */
-static void send_records(struct ferry_publisher *publisher, struct ferry_parcel *parcel)
-{
-    enum ferry_code code = FERRY_OK;
-    pthread_rwlock_rdlock(&publisher->lock);
-    for (size_t i = 0; i < parcel->record_count && code == FERRY_OK; i++)
-        code = send_record(publisher, &parcel->records[i], parcel);
-    pthread_rwlock_unlock(&publisher->lock);
-    note_failure(parcel, code);
-}
-
 static size_t value_bytes(const struct ferry_parcel *parcel)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < parcel->record_count; i++)
         bytes += parcel->records[i].value.len;
     return bytes;
+}
+
+/* False when memory ran out. */
+static bool make_shipments(struct ferry_parcel *parcel)
+{
+    parcel->shipments = &parcel->only;
+    if (parcel->record_count > 1)
+        parcel->shipments = calloc(parcel->record_count, sizeof *parcel->shipments);
+    for (size_t i = 0; parcel->shipments != NULL && i < parcel->record_count; i++)
+        parcel->shipments[i] = (struct ferry_shipment){.record = &parcel->records[i], .owner = parcel};
+    return parcel->shipments != NULL;
+}
+
+/* Without a spool, or memory, the request cannot be made safe any more. */
+static void send_all(struct ferry_publisher *publisher, struct ferry_parcel *parcel, bool full)
+{
+    if (full && !ferry_order_has_spool(publisher->order)) {
+        note_outcome(parcel, FERRY_QUEUE_FULL);
+        return;
+    }
+    if (!make_shipments(parcel)) {
+        note_outcome(parcel, FERRY_MEMORY);
+        return;
+    }
+    atomic_fetch_add(&parcel->unsettled, parcel->record_count);
+    atomic_fetch_add(&parcel->references, parcel->record_count);
+    for (size_t i = 0; i < parcel->record_count; i++)
+        ferry_order_send(publisher->order, &parcel->shipments[i], full);
 }
 
 void ferry_publish(struct ferry_publisher *publisher, struct ferry_outlet *outlet, struct ferry_parcel *parcel,
@@ -195,15 +211,16 @@ void ferry_publish(struct ferry_publisher *publisher, struct ferry_outlet *outle
     parcel->outlet = outlet;
     parcel->bytes = value_bytes(parcel);
     parcel->deadline_ms = mono_ms + publisher->ack_timeout_ms;
-    atomic_init(&parcel->outstanding, 1);
-    atomic_init(&parcel->failures, 0);
+    parcel->given_up = false;
+    parcel->shipments = NULL;
+    atomic_init(&parcel->unsettled, 1);
+    atomic_init(&parcel->references, 1);
+    atomic_init(&parcel->outcomes, 0);
     atomic_init(&parcel->state, WAITING);
     wait_in(&outlet->waiting, parcel);
-    if (atomic_fetch_add(&publisher->bytes, parcel->bytes) + parcel->bytes > MAX_BYTES)
-        note_failure(parcel, FERRY_QUEUE_FULL);
-    else
-        send_records(publisher, parcel);
-    if (count_down(parcel) && leave_waiting(parcel, SETTLED))
+    bool full = atomic_fetch_add(&publisher->bytes, parcel->bytes) + parcel->bytes > MAX_BYTES;
+    send_all(publisher, parcel, full);
+    if (settle(parcel))
         hand_back_one(parcel);
 }
 
@@ -218,48 +235,58 @@ static struct ferry_parcel *take_ready(struct ferry_outlet *outlet)
     return first;
 }
 
-/* Not everything is safe in Kafka: the one place where the spool comes in. True when the owner is to be told now. */
-static bool decide_without_kafka(struct ferry_parcel *parcel)
+/* What the sender is told. */
+static enum ferry_code decide(struct ferry_parcel *parcel)
 {
-    const struct ferry_shelter *shelter = parcel->publisher->shelter;
-    if (shelter != NULL && shelter->take(shelter->context, parcel))
-        return false;
-    parcel->code = FERRY_UNAVAILABLE;
-    return true;
+    unsigned outcomes = atomic_load(&parcel->outcomes);
+    if (outcomes & TOO_LARGE)
+        return FERRY_RECORD_TOO_LARGE;
+    if (outcomes & FAILED || atomic_load(&parcel->state) != SETTLED)
+        return FERRY_UNAVAILABLE;
+    return outcomes & SPOOLED ? FERRY_SPOOLED : FERRY_OK;
 }
 
-/* Fills the code; true when the owner is to be told now. */
-static bool decide(struct ferry_parcel *parcel)
+static struct ferry_parcel_list *list_of(struct ferry_outlet *outlet, const struct ferry_parcel *parcel)
 {
-    unsigned failures = atomic_load(&parcel->failures);
-    if (atomic_load(&parcel->state) == SETTLED && failures == 0) {
-        parcel->code = FERRY_OK;
-        return true;
-    }
-    if (failures & TOO_LARGE) {
-        parcel->code = FERRY_RECORD_TOO_LARGE;
-        return true;
-    }
-    return decide_without_kafka(parcel);
+    return parcel->given_up ? &outlet->spooling : &outlet->waiting;
 }
 
-static void collect_ready(struct ferry_outlet *outlet, struct ferry_parcel *parcel, struct ferry_parcel_list *decided)
+/* Back to the owner, who holds a reference of its own. */
+static void give_back(struct ferry_outlet *outlet, struct ferry_parcel *parcel, struct ferry_parcel_list *decided)
 {
-    if (atomic_load(&parcel->state) == SHELTERED) {
-        append(decided, parcel);
+    wait_no_more(list_of(outlet, parcel), parcel);
+    parcel->code = decide(parcel);
+    append(decided, parcel);
+    let_go(parcel);
+}
+
+/* Kafka took too long. With a spool the parcel goes on waiting, for that. */
+static void give_up(struct ferry_outlet *outlet, struct ferry_parcel *parcel, int64_t mono_ms,
+                    struct ferry_parcel_list *decided)
+{
+    struct ferry_order *order = parcel->publisher->order;
+    if (parcel->given_up || !ferry_order_has_spool(order)) {
+        if (leave_waiting(parcel, GIVEN_UP)) /* else its last shipment was settled this moment: it is on its way */
+            give_back(outlet, parcel, decided);
         return;
     }
     wait_no_more(&outlet->waiting, parcel);
-    if (decide(parcel))
-        append(decided, parcel);
-    parcel->release(parcel);
+    parcel->given_up = true;
+    parcel->deadline_ms = mono_ms + SPOOL_TIMEOUT_MS;
+    wait_in(&outlet->spooling, parcel);
+    for (size_t i = 0; parcel->shipments != NULL && i < parcel->record_count; i++)
+        ferry_order_give_up(order, &parcel->shipments[i]);
 }
 
-void ferry_parcel_sheltered(struct ferry_parcel *parcel, enum ferry_code code)
+static void collect_late(struct ferry_outlet *outlet, struct ferry_parcel_list *list, int64_t mono_ms,
+                         struct ferry_parcel_list *decided)
 {
-    parcel->code = code;
-    atomic_store(&parcel->state, SHELTERED);
-    hand_back_one(parcel);
+    for (struct ferry_parcel *parcel = list->first, *next; parcel != NULL; parcel = next) {
+        next = parcel->next_waiting;
+        if (parcel->deadline_ms > mono_ms)
+            break;
+        give_up(outlet, parcel, mono_ms, decided);
+    }
 }
 
 struct ferry_parcel *ferry_outlet_collect(struct ferry_outlet *outlet, int64_t mono_ms)
@@ -267,72 +294,32 @@ struct ferry_parcel *ferry_outlet_collect(struct ferry_outlet *outlet, int64_t m
     struct ferry_parcel_list decided = {0};
     for (struct ferry_parcel *parcel = take_ready(outlet), *next; parcel != NULL; parcel = next) {
         next = parcel->next;
-        collect_ready(outlet, parcel, &decided);
+        give_back(outlet, parcel, &decided);
     }
-    for (struct ferry_parcel *parcel = outlet->waiting.first, *next; parcel != NULL; parcel = next) {
-        next = parcel->next_waiting;
-        if (parcel->deadline_ms > mono_ms)
-            break;
-        if (!leave_waiting(parcel, GIVEN_UP))
-            continue; /* its last report came this moment: it is on its way to `ready` */
-        wait_no_more(&outlet->waiting, parcel);
-        if (decide(parcel))
-            append(&decided, parcel);
-    }
+    collect_late(outlet, &outlet->waiting, mono_ms, &decided);
+    collect_late(outlet, &outlet->spooling, mono_ms, &decided);
     return decided.first;
 }
 
 int64_t ferry_outlet_deadline(const struct ferry_outlet *outlet)
 {
-    return outlet->waiting.first != NULL ? outlet->waiting.first->deadline_ms : INT64_MAX;
+    int64_t kafka = outlet->waiting.first != NULL ? outlet->waiting.first->deadline_ms : INT64_MAX;
+    int64_t spool = outlet->spooling.first != NULL ? outlet->spooling.first->deadline_ms : INT64_MAX;
+    return kafka < spool ? kafka : spool;
 }
 
-/* ---- the producer ---- */
-
-static enum ferry_code open_producer(struct ferry_publisher *publisher, struct ferry_error *error)
-{
-    struct ferry_producer_listener listener = {publisher, take_report, take_reports_end};
-    struct ferry_producer *producer;
-    enum ferry_code code = ferry_producer_open(publisher->config->kafka, publisher->config->bridge.kafka, &listener,
-                                               publisher->metrics, &producer, error);
-    if (code != FERRY_OK)
-        return code;
-    pthread_rwlock_wrlock(&publisher->lock);
-    publisher->producer = producer;
-    pthread_rwlock_unlock(&publisher->lock);
-    return FERRY_OK;
-}
-
-/* Nobody sends to it any more, each of its records gets its report, and it is gone. */
-static void close_producer(struct ferry_publisher *publisher)
-{
-    pthread_rwlock_wrlock(&publisher->lock);
-    struct ferry_producer *producer = publisher->producer;
-    publisher->producer = NULL;
-    pthread_rwlock_unlock(&publisher->lock);
-    ferry_producer_close(producer);
-}
+/* ---- life ---- */
 
 enum ferry_code ferry_publisher_open(const struct ferry_config *config, struct ferry_metrics *metrics,
-                                     const struct ferry_shelter *shelter, struct ferry_publisher **out,
-                                     struct ferry_error *error)
+                                     struct ferry_publisher **out, struct ferry_error *error)
 {
     struct ferry_publisher *publisher = calloc(1, sizeof *publisher);
     if (publisher == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    publisher->config = config;
-    publisher->metrics = metrics;
-    publisher->replaced =
-        ferry_metric_series(ferry_metrics_family(metrics, FERRY_COUNTER, "ferry_producer_replacements_total",
-                                                 "Producers that broke for good and were replaced", NULL),
-                            NULL);
-    publisher->shelter = shelter;
     publisher->ack_timeout_ms = config->bridge.ack_timeout_ms;
-    publisher->back_off_ms = REPLACE_FIRST_MS;
-    pthread_rwlock_init(&publisher->lock, NULL);
-    enum ferry_code code = open_producer(publisher, error);
+    const struct ferry_order_listener listener = {publisher, take_settled, take_released, take_reports_end};
+    enum ferry_code code = ferry_order_open(config, &listener, metrics, &publisher->order, error);
     if (code != FERRY_OK) {
-        pthread_rwlock_destroy(&publisher->lock);
         free(publisher);
         return code;
     }
@@ -342,49 +329,33 @@ enum ferry_code ferry_publisher_open(const struct ferry_config *config, struct f
 
 bool ferry_publisher_up(struct ferry_publisher *publisher)
 {
-    pthread_rwlock_rdlock(&publisher->lock);
-    bool up = publisher->producer != NULL && ferry_producer_up(publisher->producer);
-    pthread_rwlock_unlock(&publisher->lock);
-    return up;
+    return ferry_outbound_up(ferry_order_outbound(publisher->order));
+}
+
+bool ferry_publisher_accepts(struct ferry_publisher *publisher)
+{
+    return ferry_publisher_up(publisher) || ferry_order_spool_accepts(publisher->order);
 }
 
 void ferry_publisher_warm(struct ferry_publisher *publisher, const char *const *topics, size_t count)
 {
-    pthread_rwlock_rdlock(&publisher->lock);
-    if (publisher->producer != NULL)
-        ferry_producer_warm(publisher->producer, topics, count);
-    pthread_rwlock_unlock(&publisher->lock);
+    ferry_outbound_warm(ferry_order_outbound(publisher->order), topics, count);
 }
 
 enum ferry_code ferry_publisher_tend(struct ferry_publisher *publisher, int64_t mono_ms, struct ferry_error *error)
 {
-    /* Only the thread that tends changes `producer`: it may look without the lock. */
-    if (publisher->producer != NULL && !ferry_producer_broken(publisher->producer))
-        return FERRY_OK;
-    int64_t since = mono_ms - publisher->replaced_ms;
-    if (publisher->replaced_ms > 0 && since < publisher->back_off_ms)
-        return FERRY_OK;
-    int64_t doubled = publisher->back_off_ms * 2 < REPLACE_MAX_MS ? publisher->back_off_ms * 2 : REPLACE_MAX_MS;
-    publisher->back_off_ms = since > QUIET_MS ? REPLACE_FIRST_MS : doubled;
-    publisher->replaced_ms = mono_ms;
-    close_producer(publisher);
-    enum ferry_code code = open_producer(publisher, error);
-    if (code != FERRY_OK)
-        return code;
-    ferry_series_add(publisher->replaced, 1);
-    return ferry_fail(error, FERRY_KAFKA_FATAL, "the producer broke and was replaced");
+    return ferry_outbound_tend(ferry_order_outbound(publisher->order), mono_ms, error);
 }
 
 enum ferry_code ferry_publisher_flush(struct ferry_publisher *publisher, int64_t timeout_ms)
 {
-    return publisher->producer != NULL ? ferry_producer_flush(publisher->producer, timeout_ms) : FERRY_OK;
+    return ferry_outbound_flush(ferry_order_outbound(publisher->order), timeout_ms);
 }
 
 void ferry_publisher_close(struct ferry_publisher *publisher)
 {
     if (publisher == NULL)
         return;
-    close_producer(publisher);
-    pthread_rwlock_destroy(&publisher->lock);
+    ferry_order_close(publisher->order);
     free(publisher);
 }

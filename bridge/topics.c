@@ -6,7 +6,7 @@
 #include "core/kafka/admin.h"
 #include "core/log.h"
 
-enum { CALL_TIMEOUT_MS = 3000, AWAY_PAUSE_S = 2, FINDINGS_PAUSE_S = 60 };
+enum { CALL_TIMEOUT_MS = 2000, AWAY_PAUSE_S = 2, FINDINGS_PAUSE_S = 60 };
 
 struct ferry_topics {
     struct ferry_snapshot_slot *snapshots;

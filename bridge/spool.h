@@ -1,0 +1,78 @@
+/* The spool: records that Kafka did not acknowledge in time, safe on disk (SQLite, WAL, synchronous=FULL).
+ *
+ * One writer thread appends, marks and deletes, many records a commit; `stored` comes after the fsync. The feeder reads
+ * by a connection of its own. A row carries a sequence number, given when its request was accepted, so that feeding by
+ * sequence is feeding in the order of acceptance; and a CRC-32C, since a flipped bit in a database page goes unnoticed
+ * otherwise: a damaged row is set aside and named, never produced.
+ *
+ * A commit that failed is final for its batch: nobody is told that it is safe, nothing is tried again, the spool takes
+ * no more rows (FERRY_SPOOL_BROKEN) until the program is restarted on a sound disk.
+ *
+ * Layout: `<directory>/spool.db`, `user_version` 1; `<directory>/lock` keeps a second process out. */
+#ifndef FERRY_BRIDGE_SPOOL_H
+#define FERRY_BRIDGE_SPOOL_H
+
+#include "core/metrics.h"
+#include "core/record.h"
+
+struct ferry_spool;
+
+struct ferry_spool_row {
+    int64_t sequence;
+    bool handed; /* was given to the producer before: may be in Kafka already */
+    struct ferry_record record;
+};
+
+struct ferry_spool_listener {
+    void *context;
+    /* On the writer's thread, once for each append: FERRY_OK when the rows are on disk (fsync returned). */
+    void (*stored)(void *context, void *tag, enum ferry_code code);
+};
+
+/* Makes the directory if it is not there (0700). Fails with FERRY_CONFIG or FERRY_SYSTEM: cannot be written, is in use
+ * by another process, or was written by a newer version; the text names the cure. */
+FERRY_NODISCARD enum ferry_code ferry_spool_open(const char *directory, int64_t limit_bytes,
+                                                 const struct ferry_spool_listener *listener,
+                                                 struct ferry_metrics *metrics, struct ferry_spool **out,
+                                                 struct ferry_error *error);
+/* Writes what is queued, then frees. No other thread may use it any more. */
+void ferry_spool_close(struct ferry_spool *spool);
+
+/* Queues rows of one request; they are copied. Any thread, never waits for the disk. On FERRY_OK `stored` will come
+ * once; FERRY_SPOOL_FULL and FERRY_SPOOL_BROKEN come at once and nothing is queued. */
+FERRY_NODISCARD enum ferry_code ferry_spool_append(struct ferry_spool *spool, const struct ferry_spool_row *rows,
+                                                   size_t count, void *tag, struct ferry_error *error);
+/* The row is in Kafka. Any thread; comes after an append of the same row that is still queued. */
+void ferry_spool_delete(struct ferry_spool *spool, int64_t sequence);
+/* Keeps the row, but out of the way: it can never be produced (too large, damaged). `reason` is for people. */
+void ferry_spool_set_aside(struct ferry_spool *spool, int64_t sequence, const char *reason);
+/* Notes, and waits until it is on disk, that these rows are about to be given to the producer. Not on a shard. */
+FERRY_NODISCARD enum ferry_code ferry_spool_mark_handed(struct ferry_spool *spool, const int64_t *sequences,
+                                                        size_t count);
+
+/* The next rows of a topic after `after`, by sequence; everything in `arena`. Damaged ones are set aside, left out and
+ * counted in `*damaged`. One thread alone (the feeder). `*count` 0: there is none. */
+FERRY_NODISCARD enum ferry_code ferry_spool_read(struct ferry_spool *spool, struct ferry_slice topic, int64_t after,
+                                                 size_t limit, struct ferry_arena *arena, struct ferry_spool_row **rows,
+                                                 size_t *count, size_t *damaged, struct ferry_error *error);
+/* The topics that have rows, and how many; in `arena`. The feeder's thread, or before it starts. */
+struct ferry_spool_topic {
+    struct ferry_slice topic;
+    size_t rows;
+};
+FERRY_NODISCARD enum ferry_code ferry_spool_topics(struct ferry_spool *spool, struct ferry_arena *arena,
+                                                   struct ferry_spool_topic **topics, size_t *count,
+                                                   struct ferry_error *error);
+/* Waits until everything that was queued before is on disk. Not on a shard. */
+FERRY_NODISCARD enum ferry_code ferry_spool_sync(struct ferry_spool *spool);
+/* Brings ferry_spool_oldest_seconds up to date. The feeder's thread. */
+void ferry_spool_look(struct ferry_spool *spool);
+
+/* The highest sequence number that was ever stored here; the next one is above it. */
+int64_t ferry_spool_last_sequence(const struct ferry_spool *spool);
+/* Can it take an event at this moment? (readiness) Any thread. */
+bool ferry_spool_accepts(struct ferry_spool *spool);
+/* Rows that are stored or queued. Any thread. */
+int64_t ferry_spool_rows(struct ferry_spool *spool);
+
+#endif
