@@ -166,6 +166,7 @@ static void only_strings_and_numbers_identify(void **state)
                  {"{\"id\":{}}", "e1"},
                  {"{\"id\":\"\\ud800\"}", "e1"},
                  {"{\"id\":[1],\"attributes\":{\"id\":2}}", "2"},
+                 {"{\"id\":\"\",\"attributes\":{\"id\":\"3\"}}", "3"},
                  {"{\"attributes\":[{\"id\":1}]}", "e1"},
                  {"{\"x\":{\"id\":1}}", "e1"},
                  {"[{\"id\":1}]", "e1"},
