@@ -39,6 +39,9 @@ enum ferry_retry {
     X(EVENT_INVALID, "event-invalid", 400, NEVER)                               \
     X(TENANT_REFUSED, "tenant-refused", 403, NEVER)                             \
     X(TYPE_REFUSED, "type-refused", 403, NEVER)                                 \
+    X(SPOOLED, "spooled", 202, NEVER) /* no failure: on disk, not in Kafka yet */ \
+    X(SPOOL_FULL, "spool-full", 503, LATER)                                     \
+    X(SPOOL_BROKEN, "spool-broken", 503, LATER)                                 \
     X(UNAVAILABLE, "unavailable", 503, LATER)                                   \
     /* Kafka */                                                                 \
     X(QUEUE_FULL, "queue-full", 503, LATER)                                     \
