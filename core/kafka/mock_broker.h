@@ -6,6 +6,8 @@
 #ifndef FERRY_CORE_KAFKA_MOCK_BROKER_H
 #define FERRY_CORE_KAFKA_MOCK_BROKER_H
 
+#include <stddef.h>
+
 #include "core/error.h"
 
 struct ferry_mock_broker;
@@ -14,9 +16,10 @@ struct ferry_mock_broker;
 FERRY_NODISCARD enum ferry_code ferry_mock_broker_start(struct ferry_mock_broker **out, struct ferry_error *error);
 /* "127.0.0.1:PORT", the value of bootstrap.servers; lives as long as the broker. */
 const char *ferry_mock_broker_address(const struct ferry_mock_broker *broker);
-/* Makes a topic that nobody asked for yet; fails with FERRY_KAFKA when it exists. */
-FERRY_NODISCARD enum ferry_code ferry_mock_broker_topic(struct ferry_mock_broker *broker, const char *topic,
-                                                        int partitions, struct ferry_error *error);
+/* Makes those topics that are not there yet, each with FERRY_MOCK_PARTITIONS partitions. Fails with FERRY_KAFKA. */
+enum { FERRY_MOCK_PARTITIONS = 4 };
+FERRY_NODISCARD enum ferry_code ferry_mock_broker_topics(struct ferry_mock_broker *broker, const char *const *topics,
+                                                         size_t count, struct ferry_error *error);
 /* Closes its connections, forgets all records, joins its threads, frees. NULL is allowed. */
 void ferry_mock_broker_stop(struct ferry_mock_broker *broker);
 
