@@ -101,7 +101,7 @@ static enum ferry_code start_stand_ins(struct demo *demo, struct ferry_error *er
     return code == FERRY_OK ? ferry_stand_ins_start(&demo->stand_ins, error) : code;
 }
 
-/* The broker cannot be asked for topics by a client, so those that Ferry would create are made here. */
+/* The broker has no CreateTopics, so those topics that Ferry would create are made here. */
 static enum ferry_code start_broker(struct demo *demo, struct ferry_error *error)
 {
     struct ferry_findings findings;
@@ -119,9 +119,7 @@ static enum ferry_code start_broker(struct demo *demo, struct ferry_error *error
     if (demo->topics == NULL)
         return ferry_fail(error, FERRY_MEMORY, "no memory");
     struct ferry_topic_list list = ferry_topic_set_list(demo->topics);
-    for (size_t i = 0; i < list.count && code == FERRY_OK; i++)
-        code = ferry_mock_broker_topic(demo->broker, list.names[i], demo->config->topics.partitions, error);
-    return code;
+    return ferry_mock_broker_topics(demo->broker, list.names, list.count, error);
 }
 
 static enum ferry_code start_programs(struct demo *demo, struct ferry_error *error)

@@ -18,11 +18,13 @@ enum { CONFIG_BYTES = 64 * 1024 };
 
 #define AUTOMATION "6f7a0c1e-2b3d-4c5e-8f90-a1b2c3d4e5f6"
 
-/* printf arguments: broker, bridge and four admin ports, SMTP and stand-ins' ports. */
+/* The gaps are the broker and, in the order of the text, ports. */
 static const char config_format[] = "# Written by `ferry demo`: everything on this machine, all peers are stand-ins.\n"
                                     "kafka:\n"
                                     "  bootstrap.servers: %s\n"
-                                    "topics: {partitions: 3, replication: 1}\n"
+                                    "  session.timeout.ms: 6000\n"
+                                    "  fetch.wait.max.ms: 10\n"
+                                    "topics: {partitions: 4, replication: 1}\n"
                                     "bridge:\n"
                                     "  listen: 127.0.0.1:%u\n"
                                     "  admin: 127.0.0.1:%u\n"
@@ -33,7 +35,6 @@ static const char config_format[] = "# Written by `ferry demo`: everything on th
                                     "worker: {start: earliest}\n"
                                     "slack:\n"
                                     "  admin: 127.0.0.1:%u\n"
-                                    "  kafka: {session.timeout.ms: \"6000\", fetch.wait.max.ms: \"10\"}\n"
                                     "  routes:\n"
                                     "    - name: new-app\n"
                                     "      events: [app.created]\n"
@@ -43,7 +44,6 @@ static const char config_format[] = "# Written by `ferry demo`: everything on th
                                     "      text: '*\\(.resource.name)* was created by \\(.userid // \"Qlik\")'\n"
                                     "mail:\n"
                                     "  admin: 127.0.0.1:%u\n"
-                                    "  kafka: {session.timeout.ms: \"6000\", fetch.wait.max.ms: \"10\"}\n"
                                     "  smtp: {url: \"smtp://127.0.0.1:%u\", tls: none}\n"
                                     "  from: Analytics team <no-reply@example.com>\n"
                                     "  recipient_domains: [example.com]\n"
@@ -59,7 +59,6 @@ static const char config_format[] = "# Written by `ferry demo`: everything on th
                                     "      html: <p>Hello \\(.resource.name),</p><p>your account is ready.</p>\n"
                                     "automation:\n"
                                     "  admin: 127.0.0.1:%u\n"
-                                    "  kafka: {session.timeout.ms: \"6000\", fetch.wait.max.ms: \"10\"}\n"
                                     "  routes:\n"
                                     "    - name: offboard\n"
                                     "      events: [user.deleted]\n"
