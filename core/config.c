@@ -109,6 +109,8 @@ static int compare_findings(const void *a, const void *b)
 static void sort_findings(struct ferry_config_memory *memory, const char *file)
 {
     size_t own = 0;
+    if (memory->finding_count == 0)
+        return;
     for (size_t i = 0; i < memory->finding_count; i++) {
         struct ferry_finding finding = memory->findings[i];
         if (strcmp(finding.place.file, file) != 0)

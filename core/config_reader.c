@@ -14,6 +14,9 @@ enum { SHOWN_BYTES = 60, KEYS_MAX = 64 };
 /* ---- findings ---- */
 
 static void add_finding(struct ferry_config_reader *reader, struct ferry_place place, bool warning, const char *format,
+                        va_list args) FERRY_PRINTF(4, 0);
+
+static void add_finding(struct ferry_config_reader *reader, struct ferry_place place, bool warning, const char *format,
                         va_list args)
 {
     struct ferry_config_memory *memory = reader->memory;
@@ -34,6 +37,9 @@ static void add_finding(struct ferry_config_reader *reader, struct ferry_place p
     if (text == NULL)
         return;
     snprintf(text, bytes, "%s%s%s", reader->path, reader->path_len > 0 ? ": " : "", what);
+    for (char *at = text; *at != '\0'; at++) /* a key may hold anything, a finding is one line */
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
     memory->findings[memory->finding_count++] =
         (struct ferry_finding){.place = place, .warning = warning, .text = text};
 }
@@ -372,8 +378,6 @@ static const struct ferry_yaml_node *parse_preset(struct ferry_config_reader *re
         reader->failed = true;
     return node;
 }
-
-static void read_preset(struct ferry_config_reader *reader, const struct ferry_config_option *option, char *target);
 
 static void read_scalar(struct ferry_config_reader *reader, const struct ferry_config_option *option,
                         const struct ferry_yaml_node *node, char *target)

@@ -121,8 +121,7 @@ static size_t check_properties(const char *path, const struct ferry_properties *
         if (ferry_kafka_property_check(property->name, property->value, &error) == FERRY_OK)
             continue;
         mistakes++;
-        fprintf(stderr, "%s:%d: %s.%s: %s\n", property->place.file, property->place.line, path, property->name,
-                error.text);
+        fprintf(stderr, "%s:%d: %s.%s\n", property->place.file, property->place.line, path, error.text);
     }
     return mistakes;
 }
