@@ -4,11 +4,13 @@
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "core/clock.h"
 #include "core/config.h"
+#include "core/kafka/producer.h"
 
 /* Numbers of the protocol's requests. */
 enum { API_PRODUCE = 0, API_FETCH = 1, API_OFFSET_COMMIT = 8, API_OFFSET_FETCH = 9, API_INIT_PRODUCER_ID = 22 };
@@ -69,5 +71,28 @@ static inline void pause_ms(int ms)
             pause_ms(2);                                       \
         assert_true(condition);                                \
     } while (0)
+
+static inline void ignore_report(void *context, const struct ferry_report *report)
+{
+    (void)context, (void)report;
+}
+
+/* Values are the numbers `from` to `to`, to one partition. */
+static inline void cluster_fill(struct cluster *cluster, const char *topic, int32_t partition, int from, int to)
+{
+    static const struct ferry_producer_listener listener = {NULL, ignore_report, NULL};
+    static char numbers[1000][8];
+    struct ferry_producer *producer = NULL;
+    assert_int_equal(
+        ferry_producer_open(cluster->properties, (struct ferry_properties){NULL, 0}, &listener, NULL, &producer, NULL),
+        FERRY_OK);
+    for (int i = from; i <= to; i++) {
+        snprintf(numbers[i], sizeof numbers[i], "%d", i);
+        struct ferry_record record = {.topic = ferry_slice_from(topic), .value = ferry_slice_from(numbers[i])};
+        assert_int_equal(ferry_producer_send_to(producer, &record, partition, NULL, NULL), FERRY_OK);
+    }
+    assert_int_equal(ferry_producer_flush(producer, 10000), FERRY_OK);
+    ferry_producer_close(producer);
+}
 
 #endif
