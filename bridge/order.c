@@ -15,7 +15,9 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "bridge/outbound.h"
 #include "bridge/spool.h"
@@ -489,14 +491,28 @@ static enum ferry_code close_gates(struct ferry_order *order, struct ferry_error
     return code;
 }
 
+/* The default directory is for machines that were set up for it: a bridge that was not told about a spool does not
+ * fail for the lack of one. */
+static bool parent_exists(const char *directory)
+{
+    char parent[4096];
+    const char *slash = strrchr(directory, '/');
+    snprintf(parent, sizeof parent, "%.*s/", slash != NULL ? (int)(slash - directory) : 0, directory);
+    return access(parent, W_OK | X_OK) == 0;
+}
+
 static enum ferry_code open_spool(struct ferry_order *order, const struct ferry_config *config,
                                   struct ferry_metrics *metrics, struct ferry_error *error)
 {
     const struct ferry_spool_listener listener = {order, take_stored};
-    if (config->bridge.spool_directory == NULL)
+    const char *directory = config->bridge.spool_directory;
+    if (directory == NULL || (!config->bridge.spool_named && !parent_exists(directory))) {
+        ferry_log(FERRY_LOG_WARN, "no spool: while Kafka does not answer requests are answered 503",
+                  FERRY_FIELDS(ferry_text("cure", "set bridge.spool.directory")));
         return FERRY_OK;
-    enum ferry_code code = ferry_spool_open(config->bridge.spool_directory, config->bridge.spool_limit_bytes,
-                                            &listener, metrics, &order->spool, error);
+    }
+    enum ferry_code code =
+        ferry_spool_open(directory, config->bridge.spool_limit_bytes, &listener, metrics, &order->spool, error);
     if (code != FERRY_OK)
         return code;
     atomic_store(&order->next_sequence, ferry_spool_last_sequence(order->spool) + 1);

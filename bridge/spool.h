@@ -29,7 +29,7 @@ struct ferry_spool_listener {
     void (*stored)(void *context, void *tag, enum ferry_code code);
 };
 
-/* Makes the directory if it is not there (0700). Fails with FERRY_CONFIG or FERRY_SYSTEM: cannot be written, is in use
+/* Makes the directory if it is not there (0700), but not its parents. Fails with FERRY_CONFIG or FERRY_SYSTEM: cannot be written, is in use
  * by another process, or was written by a newer version; the text names the cure. */
 FERRY_NODISCARD enum ferry_code ferry_spool_open(const char *directory, int64_t limit_bytes,
                                                  const struct ferry_spool_listener *listener,

@@ -175,6 +175,7 @@ struct ferry_bridge_config {
     struct ferry_limits_config limits;
     struct ferry_strings trusted_proxies; /* CIDR, checked */
     int64_t ack_timeout_ms;
+    bool spool_named;            /* stands in the file: it must be usable */
     const char *spool_directory; /* NULL: no spool */
     int64_t spool_limit_bytes;
     const struct ferry_webhook_config *webhooks;

@@ -159,13 +159,14 @@ static const struct ferry_config_table limits_table = {.title = "bridge.limits",
                                                        ROWS(limits_rows)};
 
 static const struct ferry_config_option spool_rows[] = {
+    MARK(PRESENT, ferry_bridge_config, spool_named),
     ROW("directory", PATH, ferry_bridge_config, spool_directory, "/var/lib/ferry/spool",
         "where requests are kept on disk while Kafka does not answer"),
     ROW("limit", SIZE, ferry_bridge_config, spool_limit_bytes, "1GiB", "the most bytes in it (503 above)",
         .about = &spool_size),
 };
 static const struct ferry_config_table spool_table = {.title = "bridge.spool",
-                                                      .help = "Or the word `off`: 503 while Kafka does not answer.",
+                                                      .help = "Or the word `off`: 503 while Kafka does not answer. Not named: the default directory, if /var/lib/ferry is there.",
                                                       .size = sizeof(struct ferry_bridge_config),
                                                       ROWS(spool_rows)};
 
