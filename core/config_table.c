@@ -166,7 +166,9 @@ static const struct ferry_config_option spool_rows[] = {
         .about = &spool_size),
 };
 static const struct ferry_config_table spool_table = {.title = "bridge.spool",
-                                                      .help = "Or the word `off`: 503 while Kafka does not answer. Not named: the default directory, if /var/lib/ferry is there.",
+                                                      .help =
+                                                          "Or the word `off`: 503 while Kafka does not answer. Not "
+                                                          "named: the default directory, if /var/lib/ferry is there.",
                                                       .size = sizeof(struct ferry_bridge_config),
                                                       ROWS(spool_rows)};
 
