@@ -119,8 +119,8 @@ def test_a_run_that_fails_is_a_dead_letter(start, offboard, publish, qlik, dead,
 
 
 def test_a_wrong_token_is_a_dead_letter_with_the_original(start, offboard, publish, qlik, dead, kafka, prefix):
-    qlik.token = "another-token"
     program = start(offboard())
+    qlik.token = "another-token"
     sent = publish()
     original = records.wait_for_id(kafka, f"{prefix}.user.deleted", sent["id"])
     letter = dead()[0]
