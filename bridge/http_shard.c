@@ -23,8 +23,9 @@
 
 enum {
     ROUND_MS = 100,
-    GRACE_MS = 500,      /* while draining: for kept-alive connections to be told "Connection: close" */
-    LAST_WORDS_MS = 300, /* when time is up: for the last answers to leave */
+    GRACE_MS = 500,            /* while draining: for kept-alive connections to be told "Connection: close" */
+    FORCED_AHEAD_MS = 3600000, /* when time is up: so far ahead are the deadlines of what is published */
+    LAST_WORDS_MS = 300,       /* when time is up: for the last answers to leave */
     LINGER_MS = 1000,
     POOL_EXTRA_BYTES = 8 << 10, /* beside the largest head: header records and the answer's head */
     POOL_STEP_BYTES = 4 << 10,
@@ -281,7 +282,7 @@ static void wait_for_work(struct ferry_shard *shard)
 
 static void resume_settled(struct ferry_shard *shard)
 {
-    int64_t until_ms = shard->forced_since_ms > 0 ? INT64_MAX : shard->now_ms;
+    int64_t until_ms = shard->forced_since_ms > 0 ? shard->now_ms + FORCED_AHEAD_MS : shard->now_ms;
     struct ferry_parcel *parcel = ferry_outlet_collect(&shard->outlet, until_ms);
     for (struct ferry_parcel *next; parcel != NULL; parcel = next) {
         next = parcel->next;
