@@ -169,7 +169,8 @@ static void note_refusal(struct ferry_topic_result *result, rd_kafka_resp_err_t 
         {RD_KAFKA_RESP_ERR_INVALID_PARTITIONS, "; mend topics.partitions"},
         {RD_KAFKA_RESP_ERR_INVALID_CONFIG, "; mend topics.config"},
         {RD_KAFKA_RESP_ERR_POLICY_VIOLATION, "; the brokers have a policy for new topics"},
-        {RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE, "; this broker cannot create topics on request, make it by hand"},
+        {RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE, "; these brokers cannot create topics on request, make it by hand"},
+        {RD_KAFKA_RESP_ERR__TIMED_OUT, "; the brokers did not create it in time, try again or make it by hand"},
     };
     if (failed == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
         failed == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED) {
@@ -207,27 +208,24 @@ static void note_created(const struct visit *visit, const rd_kafka_topic_result_
         note_refusal(result, failed, rd_kafka_topic_result_error_string(created));
 }
 
-static enum ferry_code note_answer(const struct visit *visit, rd_kafka_event_t *answer, struct ferry_error *error)
+/* The brokers were there for the look: what goes wrong now is told of the topics, and stops nobody. */
+static void note_answer(const struct visit *visit, rd_kafka_event_t *answer)
 {
     rd_kafka_resp_err_t failed = answer != NULL ? rd_kafka_event_error(answer) : RD_KAFKA_RESP_ERR__TIMED_OUT;
-    if (failed == RD_KAFKA_RESP_ERR__TIMED_OUT || failed == RD_KAFKA_RESP_ERR__TRANSPORT)
-        return no_broker(visit, failed, error);
-    if (failed) { /* of the whole request */
+    if (failed) {
         for (size_t i = 0; i < visit->topics.count; i++)
             if (visit->results[i].state == FERRY_TOPIC_MISSING)
-                note_refusal(&visit->results[i], failed, rd_kafka_event_error_string(answer));
-        return FERRY_OK;
+                note_refusal(&visit->results[i], failed, answer != NULL ? rd_kafka_event_error_string(answer) : NULL);
+        return;
     }
     size_t count;
     const rd_kafka_topic_result_t **created =
         rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(answer), &count);
     for (size_t i = 0; i < count; i++)
         note_created(visit, created[i]);
-    return FERRY_OK;
 }
 
-static enum ferry_code request(const struct visit *visit, rd_kafka_NewTopic_t **wanted, size_t count,
-                               struct ferry_error *error)
+static void request(const struct visit *visit, rd_kafka_NewTopic_t **wanted, size_t count)
 {
     char words[128];
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(visit->client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
@@ -237,12 +235,10 @@ static enum ferry_code request(const struct visit *visit, rd_kafka_NewTopic_t **
     rd_kafka_AdminOptions_set_operation_timeout(options, patience, words, sizeof words);
     rd_kafka_CreateTopics(visit->client, wanted, count, options, answers);
     rd_kafka_event_t *answer = rd_kafka_queue_poll(answers, patience + 500); /* librdkafka's own time-out first */
-    enum ferry_code code = note_answer(visit, answer, error);
-    if (answer != NULL)
-        rd_kafka_event_destroy(answer);
+    note_answer(visit, answer);
+    rd_kafka_event_destroy(answer);
     rd_kafka_queue_destroy(answers);
     rd_kafka_AdminOptions_destroy(options);
-    return code;
 }
 
 static enum ferry_code create_missing(const struct visit *visit, struct ferry_error *error)
@@ -259,10 +255,11 @@ static enum ferry_code create_missing(const struct visit *visit, struct ferry_er
         if (topic != NULL)
             wanted[count++] = topic;
     }
-    enum ferry_code code = count > 0 ? request(visit, wanted, count, error) : FERRY_OK;
+    if (count > 0)
+        request(visit, wanted, count);
     rd_kafka_NewTopic_destroy_array(wanted, count);
     free(wanted);
-    return code;
+    return FERRY_OK;
 }
 
 enum ferry_code ferry_admin_create(const struct ferry_config *config, struct ferry_properties overrides,
