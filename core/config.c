@@ -1,5 +1,6 @@
 #include "core/config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/buffer.h"
@@ -87,11 +88,10 @@ static void set_directory(struct ferry_config_reader *reader, const char *path)
     size_t len = slash != NULL ? (size_t)(slash - path) + 1 : 0;
     const char *directory = ferry_arena_text(&reader->memory->arena, ferry_slice_of(path, len));
     char *absolute = directory != NULL ? realpath(len > 0 ? directory : ".", NULL) : NULL;
-    char *with_slash = absolute != NULL ? ferry_config_new(reader, strlen(absolute) + 2, 1) : NULL;
-    if (with_slash != NULL) {
-        strcpy(with_slash, absolute);
-        strcat(with_slash, "/");
-    }
+    size_t bytes = absolute != NULL ? strlen(absolute) + 2 : 0;
+    char *with_slash = absolute != NULL ? ferry_config_new(reader, bytes, 1) : NULL;
+    if (with_slash != NULL)
+        snprintf(with_slash, bytes, "%s/", absolute);
     free(absolute);
     reader->failed |= directory == NULL;
     reader->directory = directory != NULL ? directory : "";

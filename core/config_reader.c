@@ -9,7 +9,7 @@
 #include "core/buffer.h"
 #include "core/words.h"
 
-enum { SHOWN_BYTES = 60, KEYS_MAX = 64 };
+enum { SHOWN_BYTES = 60, SHOWN_MAX_BYTES = 512, KEYS_MAX = 64 };
 
 /* ---- findings ---- */
 
@@ -63,7 +63,7 @@ void ferry_config_warning(struct ferry_config_reader *reader, struct ferry_place
 const char *ferry_config_show(struct ferry_config_reader *reader, const struct ferry_config_value *value)
 {
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer shown;
-    ferry_buffer_init(&shown, SHOWN_BYTES * 8);
+    ferry_buffer_init(&shown, SHOWN_MAX_BYTES);
     if (value->origin != NULL) {
         ferry_buffer_printf(&shown, "what %s gives", value->origin);
     } else {

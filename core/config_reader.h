@@ -46,21 +46,19 @@ enum ferry_config_kind {
 
 enum ferry_config_flag {
     FERRY_OPTION_REQUIRED = 1,
-    FERRY_OPTION_OFF = 2,   /* the word `off` is allowed: 0, or nothing */
-    FERRY_OPTION_HTTP = 4,  /* the text is a URL of http(s), checked by the table's check (it depends on `insecure`) */
-    FERRY_OPTION_MERGED = 8 /* a row of `worker:` that a worker's own section overrides */
+    FERRY_OPTION_OFF = 2 /* the word `off` is allowed: 0, or nothing */
 };
 
 struct ferry_config_option {
     const char *key;
-    enum ferry_config_kind kind;
-    size_t offset;
     const char *preset; /* the default, as YAML; NULL: none */
     const char *help;
     const void *about;
-    unsigned flags;
+    size_t offset;
     size_t count_offset; /* of lists */
-    unsigned sections;   /* of a section: the programs that resolve its values; 0: all */
+    enum ferry_config_kind kind;
+    unsigned flags;
+    unsigned sections; /* of a section: the programs that resolve its values; 0: all */
 };
 
 struct ferry_config_reader;

@@ -51,12 +51,11 @@ enum ferry_code ferry_config_read_file(const char *path, struct ferry_buffer *ou
 
 const char *ferry_config_join(struct ferry_config_reader *reader, const char *directory, const char *path)
 {
-    size_t len = path[0] == '/' ? 0 : strlen(directory);
-    char *joined = ferry_config_new(reader, len + strlen(path) + 1, 1);
+    size_t bytes = strlen(directory) + strlen(path) + 1;
+    char *joined = ferry_config_new(reader, bytes, 1);
     if (joined == NULL)
         return path;
-    memcpy(joined, directory, len);
-    strcpy(joined + len, path);
+    snprintf(joined, bytes, "%s%s", path[0] == '/' ? "" : directory, path);
     return joined;
 }
 

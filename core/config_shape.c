@@ -194,7 +194,7 @@ const char *ferry_config_url_problem(struct ferry_slice url, const char *const *
         return "has another scheme";
     struct ferry_slice authority = ferry_slice_skip(url, prefix + 3), host;
     size_t end = 0;
-    while (end < authority.len && memchr("/?#\\", authority.ptr[end], 4) == NULL)
+    while (end < authority.len && strchr("/?#\\", authority.ptr[end]) == NULL)
         end++;
     authority.len = end;
     if (memchr(authority.ptr, '@', authority.len) != NULL)

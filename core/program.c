@@ -92,11 +92,17 @@ static int parse_flags(struct ferry_program *program, int argc, char **argv, boo
     return refuse_usage(program);
 }
 
-/* No core file, and no ptrace or /proc/PID/mem by other processes of this user: memory holds secrets. */
-static void keep_memory_private(void)
+/* Memory will hold secrets: no core file. */
+static void forbid_core_files(void)
 {
     const struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
+}
+
+/* No ptrace and no /proc/PID/mem by other processes of this user. It also closes /proc/self/fd to this very process, so
+ * that it comes after a configuration that may be read from /dev/stdin. */
+static void forbid_inspection(void)
+{
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
@@ -153,7 +159,7 @@ static struct ferry_config *load(const struct ferry_program *program, void (*sho
     enum ferry_code code = ferry_config_load(program->config_path, program->sections, &config, &findings, error);
     if (config != NULL)
         show(&findings);
-    const char *missing = code == FERRY_OK ? missing_section(program, config) : NULL;
+    const char *missing = code == FERRY_OK && config != NULL ? missing_section(program, config) : NULL;
     if (missing != NULL)
         code = ferry_fail(error, FERRY_CONFIG, "%s:1: %s: missing, %s needs this section", program->config_path,
                           missing, program->name);
@@ -206,8 +212,9 @@ int ferry_program_begin(struct ferry_program *program, int argc, char **argv)
         fprintf(stderr, "%s: will not run as root; use another user, or --allow-root\n", program->name);
         return FERRY_EXIT_FAILED;
     }
-    keep_memory_private();
+    forbid_core_files();
     exit_code = load_first(program);
+    forbid_inspection();
     if (exit_code < 0)
         exit_code = take_signals(program);
     if (exit_code >= 0) {

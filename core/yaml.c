@@ -273,15 +273,21 @@ static const struct ferry_yaml_node *read_node(struct reader *reader)
     return remember_anchor(reader, name, node);
 }
 
-/* stream start, document start, node, document end, stream end. */
+/* Up to the next document: behind the stream's start, or behind the last document's end. False if none begins. */
+static bool find_document(struct reader *reader)
+{
+    while (next(reader) && reader->event.type != YAML_STREAM_END_EVENT)
+        if (reader->event.type == YAML_DOCUMENT_START_EVENT)
+            return true;
+    return false;
+}
+
 static void read_document(struct reader *reader, const struct ferry_yaml_node **root)
 {
-    if (!next(reader) || !next(reader) || reader->event.type != YAML_DOCUMENT_START_EVENT || !next(reader))
+    if (!find_document(reader) || !next(reader))
         return;
     *root = read_node(reader);
-    if (*root == NULL)
-        return;
-    if (next(reader) && next(reader) && reader->event.type == YAML_DOCUMENT_START_EVENT)
+    if (*root != NULL && find_document(reader))
         report(reader, event_line(reader), "a second document begins here, the configuration is one");
 }
 
