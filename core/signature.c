@@ -121,11 +121,6 @@ void ferry_verifier_free(struct ferry_verifier *verifier)
     free(verifier);
 }
 
-static void free_verifier(struct ferry_verifier **verifier)
-{
-    ferry_verifier_free(*verifier);
-}
-
 static void free_context(EVP_MAC_CTX **context)
 {
     EVP_MAC_CTX_free(*context);
@@ -188,31 +183,38 @@ static enum ferry_code add_key(struct ferry_verifier *verifier, struct ferry_sli
     return code;
 }
 
+static enum ferry_code add_keys(struct ferry_verifier *verifier, const struct ferry_secret *secrets,
+                                size_t secret_count, struct ferry_error *error)
+{
+    if (secret_count == 0)
+        return ferry_fail(error, FERRY_CONFIG, "signature `%s` needs a secret", schemes[verifier->scheme].name);
+    verifier->keys = calloc(secret_count, sizeof *verifier->keys);
+    verifier->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    if (verifier->keys == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    if (verifier->mac == NULL)
+        return ferry_fail(error, FERRY_SYSTEM, "OpenSSL has no HMAC");
+    enum ferry_code code = FERRY_OK;
+    for (size_t i = 0; code == FERRY_OK && i < secret_count; i++)
+        code = add_key(verifier, ferry_secret_slice(secrets[i]), error);
+    return code;
+}
+
 enum ferry_code ferry_verifier_new(enum ferry_signature_scheme scheme, const struct ferry_secret *secrets,
                                    size_t secret_count, struct ferry_verifier **out, struct ferry_error *error)
 {
-    FERRY_CLEANUP(free_verifier) struct ferry_verifier *verifier = calloc(1, sizeof *verifier);
+    struct ferry_verifier *verifier = calloc(1, sizeof *verifier);
     if (verifier == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     verifier->scheme = scheme;
-    if (scheme != FERRY_SIGNATURE_NONE) {
-        if (secret_count == 0)
-            return ferry_fail(error, FERRY_CONFIG, "signature `%s` needs a secret", schemes[scheme].name);
-        verifier->keys = calloc(secret_count, sizeof *verifier->keys);
-        verifier->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-        if (verifier->keys == NULL)
-            return ferry_fail(error, FERRY_MEMORY, "out of memory");
-        if (verifier->mac == NULL)
-            return ferry_fail(error, FERRY_SYSTEM, "OpenSSL has no HMAC");
-        for (size_t i = 0; i < secret_count; i++) {
-            enum ferry_code code = add_key(verifier, ferry_secret_slice(secrets[i]), error);
-            if (code != FERRY_OK)
-                return code;
-        }
-    }
-    *out = verifier;
-    verifier = NULL;
-    return FERRY_OK;
+    enum ferry_code code = FERRY_OK;
+    if (scheme != FERRY_SIGNATURE_NONE)
+        code = add_keys(verifier, secrets, secret_count, error);
+    if (code == FERRY_OK)
+        *out = verifier;
+    else
+        ferry_verifier_free(verifier);
+    return code;
 }
 
 /* ---- what a request claims ---- */
@@ -279,7 +281,7 @@ static int hex_digit(char c)
 
 static bool decode_hex(struct ferry_slice text, char digest[DIGEST])
 {
-    if (text.len != 2 * DIGEST)
+    if (text.len != (size_t)2 * DIGEST)
         return false;
     for (size_t i = 0; i < DIGEST; i++) {
         int high = hex_digit(text.ptr[2 * i]), low = hex_digit(text.ptr[2 * i + 1]);
@@ -456,25 +458,35 @@ static void print_headers(const struct scheme *scheme, const struct claim *claim
     ferry_buffer_add_char(out, '\n');
 }
 
+static enum ferry_code make_signed(const struct ferry_verifier *verifier, struct ferry_slice body, int64_t wall_ms,
+                                   const char *id, struct ferry_buffer *out, struct ferry_error *error)
+{
+    const struct scheme *scheme = &schemes[verifier->scheme];
+    char seconds[24], digest[DIGEST];
+    int len = snprintf(seconds, sizeof seconds, "%lld", (long long)(wall_ms / 1000));
+    struct claim claim = {.id = ferry_slice_from(id), .time = ferry_slice_of(seconds, (size_t)len)};
+    if (scheme->id != NULL && claim.id.len == 0)
+        return ferry_fail(error, FERRY_USAGE, "signature `%s` needs an id", scheme->name);
+    if (!sign(verifier->keys[0].keyed, scheme->message, &claim, body, digest))
+        return ferry_fail(error, FERRY_MEMORY, "OpenSSL could not compute an HMAC");
+    print_headers(scheme, &claim, digest, out);
+    return FERRY_OK;
+}
+
 enum ferry_code ferry_signature_make(enum ferry_signature_scheme scheme, const struct ferry_secret *secret,
                                      struct ferry_slice body, int64_t wall_ms, const char *id, struct ferry_buffer *out,
                                      struct ferry_error *error)
 {
-    FERRY_CLEANUP(free_verifier) struct ferry_verifier *verifier = NULL;
-    enum ferry_code code = ferry_verifier_new(scheme, secret, scheme != FERRY_SIGNATURE_NONE, &verifier, error);
-    if (code != FERRY_OK || scheme == FERRY_SIGNATURE_NONE)
-        return code;
-    if (scheme == FERRY_SIGNATURE_BEARER) {
-        ferry_buffer_printf(out, "Authorization: Bearer %s\n", secret->ptr);
+    struct ferry_verifier *verifier = NULL;
+    if (scheme == FERRY_SIGNATURE_NONE)
         return FERRY_OK;
-    }
-    char seconds[24], digest[DIGEST];
-    int len = snprintf(seconds, sizeof seconds, "%lld", (long long)(wall_ms / 1000));
-    struct claim claim = {.id = ferry_slice_from(id), .time = ferry_slice_of(seconds, (size_t)len)};
-    if (schemes[scheme].id != NULL && claim.id.len == 0)
-        return ferry_fail(error, FERRY_USAGE, "signature `%s` needs an id", schemes[scheme].name);
-    if (!sign(verifier->keys[0].keyed, schemes[scheme].message, &claim, body, digest))
-        return ferry_fail(error, FERRY_MEMORY, "OpenSSL could not compute an HMAC");
-    print_headers(&schemes[scheme], &claim, digest, out);
-    return FERRY_OK;
+    enum ferry_code code = ferry_verifier_new(scheme, secret, 1, &verifier, error);
+    if (verifier == NULL)
+        return code;
+    if (scheme == FERRY_SIGNATURE_BEARER)
+        ferry_buffer_printf(out, "Authorization: Bearer %s\n", secret->ptr);
+    else
+        code = make_signed(verifier, body, wall_ms, id, out, error);
+    ferry_verifier_free(verifier);
+    return code;
 }

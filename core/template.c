@@ -138,7 +138,7 @@ enum ferry_code ferry_expression_text(struct ferry_expression *expression, const
 static const char *find_close(const char *begin, const char *end)
 {
     struct ferry_jq_code code = {.at = begin, .end = end, .open = {1}};
-    for (char c; (c = ferry_jq_code_next(&code)) != '\0';)
+    while (ferry_jq_code_next(&code) != '\0')
         if (code.level == 0 && code.open[0] == 0)
             return code.at - 1;
     return NULL;

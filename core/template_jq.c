@@ -124,7 +124,11 @@ void ferry_jq_one_line(struct ferry_slice text, size_t max, char *out)
             at += len;
         }
     }
-    strcpy(out + at, text.len > max ? "\xE2\x80\xA6" : "");
+    static const char ellipsis[] = "\xE2\x80\xA6";
+    if (text.len > max)
+        memcpy(out + at, ellipsis, sizeof ellipsis);
+    else
+        out[at] = '\0';
 }
 
 void ferry_jq_message(jv message, char out[FERRY_JQ_MESSAGE])

@@ -215,7 +215,7 @@ enum ferry_code ferry_view_new(const struct ferry_event *event, struct ferry_vie
 
 enum ferry_code ferry_view_of_json(struct ferry_slice json, struct ferry_view **out, struct ferry_error *error)
 {
-    jv value;
+    jv value = jv_null();
     enum ferry_code code = parse(json, FERRY_JSON_INVALID, &value, error);
     return code == FERRY_OK ? make_view(value, out, error) : code;
 }
