@@ -98,7 +98,7 @@ static bool is_ready(void *context, char *why, size_t why_bytes)
         return false;
     }
     if (!ferry_publisher_accepts(ops->publisher)) {
-        snprintf(why, why_bytes, "no Kafka broker answers, and no spool can take an event");
+        snprintf(why, why_bytes, "no Kafka broker answers with the topics, and no spool can take an event");
         return false;
     }
     return true;

@@ -1,6 +1,7 @@
 #include "bridge/outbound.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
@@ -16,6 +17,7 @@ struct ferry_outbound {
     struct ferry_series *replaced;
     pthread_rwlock_t lock; /* of `producer`: written while one is replaced, by the thread that tends */
     struct ferry_producer *producer;
+    atomic_bool warmed; /* a producer was */
     int64_t replaced_ms;
     int64_t back_off_ms;
 };
@@ -84,6 +86,16 @@ bool ferry_outbound_up(struct ferry_outbound *outbound)
     bool up = outbound->producer != NULL && ferry_producer_up(outbound->producer);
     pthread_rwlock_unlock(&outbound->lock);
     return up;
+}
+
+bool ferry_outbound_ready(struct ferry_outbound *outbound)
+{
+    pthread_rwlock_rdlock(&outbound->lock);
+    bool up = outbound->producer != NULL && ferry_producer_up(outbound->producer);
+    if (outbound->producer != NULL && ferry_producer_warmed(outbound->producer))
+        atomic_store(&outbound->warmed, true);
+    pthread_rwlock_unlock(&outbound->lock);
+    return up && atomic_load(&outbound->warmed);
 }
 
 void ferry_outbound_warm(struct ferry_outbound *outbound, const char *const *topics, size_t count)

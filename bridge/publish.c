@@ -334,7 +334,7 @@ bool ferry_publisher_up(struct ferry_publisher *publisher)
 
 bool ferry_publisher_accepts(struct ferry_publisher *publisher)
 {
-    return ferry_publisher_up(publisher) || ferry_order_spool_accepts(publisher->order);
+    return ferry_outbound_ready(ferry_order_outbound(publisher->order)) || ferry_order_spool_accepts(publisher->order);
 }
 
 void ferry_publisher_warm(struct ferry_publisher *publisher, const char *const *topics, size_t count)

@@ -92,6 +92,18 @@ static bool take_up(struct ferry_topics *topics)
     return false;
 }
 
+/* Those that are there. */
+static void warm(struct ferry_topics *topics, size_t count)
+{
+    const char **names = calloc(count + 1, sizeof *names);
+    size_t found = 0;
+    for (size_t i = 0; names != NULL && i < count; i++)
+        if (topics->results[i].state == FERRY_TOPIC_CREATED || topics->results[i].state == FERRY_TOPIC_EXISTS)
+            names[found++] = topics->results[i].name;
+    ferry_publisher_warm(topics->publisher, names, found);
+    free(names);
+}
+
 /* One round; how many seconds until the next, 0: when somebody asks. */
 static int look_through(struct ferry_topics *topics)
 {
@@ -111,7 +123,7 @@ static int look_through(struct ferry_topics *topics)
         return AWAY_PAUSE_S;
     }
     topics->away_logged = false;
-    ferry_publisher_warm(topics->publisher, list.names, list.count);
+    warm(topics, list.count);
     return log_findings(topics, list.count) > 0 ? FINDINGS_PAUSE_S : 0;
 }
 

@@ -22,12 +22,15 @@
 
 enum {
     PROBE_EVERY_MS = 2000,
+    PROBE_WARMING_MS = 50,
     PROBE_TIMEOUT_MS = 2000,
     SILENCE_MS = 5000, /* without an answer for so long Kafka counts as away */
     BROKEN_RUN = 3,    /* so many sequence errors without a success in between break the producer */
     REPORTER_WAIT_MS = 1000,
     WORDS = 256,
 };
+
+enum warmth { COLD, WARMING, WARM };
 
 struct ferry_producer {
     rd_kafka_t *client;
@@ -37,6 +40,7 @@ struct ferry_producer {
     struct ferry_series *produce_seconds;
     atomic_bool up;
     atomic_bool broken;
+    atomic_int warmth; /* enum warmth */
     atomic_size_t in_flight;
     int sequence_errors; /* reporter thread alone */
     _Atomic int64_t last_answer_ms;
@@ -83,11 +87,30 @@ static void note_answer(struct ferry_producer *producer)
         set_up(producer, true);
 }
 
+static bool has_leaders(const struct rd_kafka_metadata_topic *topic)
+{
+    bool has = !topic->err;
+    for (int i = 0; has && i < topic->partition_cnt; i++)
+        has = topic->partitions[i].leader >= 0;
+    return has;
+}
+
+static void look_at_leaders(struct ferry_producer *producer, const struct rd_kafka_metadata *metadata)
+{
+    bool all = true;
+    for (int i = 0; all && i < metadata->topic_cnt; i++)
+        all = has_leaders(&metadata->topics[i]);
+    int warming = WARMING;
+    if (all)
+        atomic_compare_exchange_strong(&producer->warmth, &warming, WARM);
+}
+
 static void probe(struct ferry_producer *producer)
 {
     const struct rd_kafka_metadata *metadata;
     rd_kafka_resp_err_t failed = rd_kafka_metadata(producer->client, 0, NULL, &metadata, PROBE_TIMEOUT_MS);
     if (!failed) {
+        look_at_leaders(producer, metadata);
         rd_kafka_metadata_destroy(metadata);
         note_answer(producer);
     } else if (ferry_clock_mono_ms() - atomic_load(&producer->last_answer_ms) > SILENCE_MS) {
@@ -100,7 +123,10 @@ static bool wait_for_probe(struct ferry_producer *producer)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += PROBE_EVERY_MS / 1000;
+    int64_t wait_ms = atomic_load(&producer->warmth) == WARMING ? PROBE_WARMING_MS : PROBE_EVERY_MS;
+    until.tv_nsec += wait_ms % 1000 * 1000000;
+    until.tv_sec += wait_ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&producer->lock);
     while (!producer->prober_stop && !producer->probe_now)
         if (pthread_cond_timedwait(&producer->changed, &producer->lock, &until) != 0)
@@ -393,9 +419,16 @@ void ferry_producer_warm(struct ferry_producer *producer, const char *const *top
                 producer->warm[producer->warm_count++] = handle;
         }
     }
+    int cold = COLD;
+    atomic_compare_exchange_strong(&producer->warmth, &cold, WARMING);
     producer->probe_now = true;
     pthread_cond_signal(&producer->changed);
     pthread_mutex_unlock(&producer->lock);
+}
+
+bool ferry_producer_warmed(const struct ferry_producer *producer)
+{
+    return atomic_load(&producer->warmth) == WARM;
 }
 
 enum ferry_code ferry_producer_flush(struct ferry_producer *producer, int64_t timeout_ms)

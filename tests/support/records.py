@@ -10,7 +10,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from support.kafka import BUILD
 from support.process import until as wait_until
@@ -82,7 +82,11 @@ def _drain(consumer, topic, reached):
     """Read on to the present end of all partitions."""
     found = []
     for partition in reached:
-        _low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        try:
+            _low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        except KafkaException as away:  # its leader is being elected: the caller comes again
+            assert away.args[0].retriable() or away.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION, away
+            continue
         reached[partition] = max(reached[partition], 0)
         goal = high
         stop = time.monotonic() + 10

@@ -70,7 +70,7 @@ static int run(then_fn *then, char **argv)
     return WIFEXITED(status) ? WEXITSTATUS(status) : CHILD_FAILED;
 }
 
-#define ARGV(...) ((char *[]){"ferry-test", __VA_ARGS__, NULL})
+#define ARGV(...) ((char **)(const char *[]){"ferry-test", __VA_ARGS__, NULL})
 
 static void help_names_the_flags(void **state)
 {
