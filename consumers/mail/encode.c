@@ -9,7 +9,8 @@
 
 enum {
     LINE = 78,         /* RFC 5322, 2.1.1: should; must is 998 */
-    ENCODED_BYTES = 45 /* of UTF-8 in an encoded word: 60 of base64 and 12 around them, at most 75 together */
+    ENCODED_LINE = 76, /* RFC 2047, 2: a line with an encoded word */
+    AROUND = 12        /* =?UTF-8?B? and ?= */
 };
 
 /* ---- header fields ---- */
@@ -34,14 +35,14 @@ static bool stands_as_it_is(struct ferry_slice text)
     return text.len == 0 || (text.ptr[0] != ' ' && text.ptr[text.len - 1] != ' ');
 }
 
-/* As many whole characters as one encoded word takes. A byte that is no UTF-8 goes as one. */
-static struct ferry_slice next_piece(struct ferry_slice text)
+/* As many whole characters as an encoded word takes that begins at `column`. A byte that is no UTF-8 goes as one. */
+static struct ferry_slice next_piece(struct ferry_slice text, size_t column)
 {
-    size_t len = 0;
+    size_t len = 0, most = (ENCODED_LINE - AROUND - column) / 4 * 3;
     while (len < text.len) {
         size_t more = ferry_utf8_sequence(text.ptr + len, text.len - len);
         more = more > 0 ? more : 1;
-        if (len + more > ENCODED_BYTES)
+        if (len + more > most)
             break;
         len += more;
     }
@@ -49,14 +50,17 @@ static struct ferry_slice next_piece(struct ferry_slice text)
 }
 
 /* Each word on a line of its own: the space between encoded words is not part of the text. */
-static void add_encoded_words(struct ferry_buffer *out, struct ferry_slice text)
+static void add_encoded_words(struct ferry_buffer *out, struct ferry_slice text, size_t column)
 {
-    for (bool first = true; text.len > 0; first = false) {
-        struct ferry_slice piece = next_piece(text);
-        ferry_buffer_add_text(out, first ? "=?UTF-8?B?" : CRLF " =?UTF-8?B?");
+    while (text.len > 0) {
+        struct ferry_slice piece = next_piece(text, column);
+        ferry_buffer_add_text(out, "=?UTF-8?B?");
         ferry_base64_encode(piece, out);
         ferry_buffer_add_text(out, "?=");
         text = ferry_slice_skip(text, piece.len);
+        if (text.len > 0)
+            ferry_buffer_add_text(out, CRLF " ");
+        column = 1;
     }
 }
 
@@ -82,7 +86,7 @@ void ferry_mail_add_header(struct ferry_buffer *out, const char *name, struct fe
     if (stands_as_it_is(text))
         add_folded(out, text, strlen(name) + 2);
     else
-        add_encoded_words(out, text);
+        add_encoded_words(out, text, strlen(name) + 2);
     ferry_buffer_add_text(out, CRLF);
 }
 
@@ -112,12 +116,12 @@ void ferry_mail_add_mailbox(struct ferry_buffer *out, const char *header, struct
     ferry_buffer_printf(out, "%s: ", header);
     if (name.len > 0) {
         if (!stands_as_it_is(name))
-            add_encoded_words(out, name);
+            add_encoded_words(out, name, strlen(header) + 2);
         else if (needs_quotes(name))
             add_quoted(out, name);
         else
             ferry_buffer_add(out, name);
-        ferry_buffer_add_text(out, strlen(header) + name.len + address.len + 7 > LINE ? CRLF " <" : " <");
+        ferry_buffer_add_text(out, 2 * name.len + address.len + 20 > LINE ? CRLF " <" : " <"); /* encoded it is longer */
         ferry_buffer_add(out, address);
         ferry_buffer_add_char(out, '>');
     } else {
