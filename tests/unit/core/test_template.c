@@ -167,10 +167,10 @@ static void data_that_claims_to_be_json_and_is_not_is_an_invalid_record(void **s
     }
 }
 
-static void nested_to(char *text, int depth)
+static void nested_to(char *text, size_t depth)
 {
-    memset(text, '[', (size_t)depth);
-    memset(text + depth, ']', (size_t)depth);
+    memset(text, '[', depth);
+    memset(text + depth, ']', depth);
     text[2 * depth] = '\0';
 }
 
