@@ -146,36 +146,6 @@ static void answered(void *context, const struct ferry_answer *answer)
         settle(engine, task, answer);
 }
 
-static enum ferry_code submit_http(struct ferry_call *call, struct ferry_error *error)
-{
-    const struct ferry_effect *effect = &call->effect;
-    struct ferry_pair headers[FERRY_EFFECT_HEADERS];
-    for (size_t i = 0; i < effect->header_count; i++)
-        headers[i] = (struct ferry_pair){ferry_slice_from(effect->headers[i].name),
-                                         ferry_slice_from(effect->headers[i].value)};
-    const struct ferry_http_request request = {.method = effect->method,
-                                               .url = effect->url,
-                                               .headers = headers,
-                                               .header_count = effect->header_count,
-                                               .body = ferry_buffer_slice(&effect->body),
-                                               .timeout_ms = effect->timeout_ms};
-    return ferry_client_http(call->engine->client, &request, answered, call, error);
-}
-
-static enum ferry_code submit_mail(struct ferry_call *call, struct ferry_error *error)
-{
-    const struct ferry_effect *effect = &call->effect;
-    const struct ferry_mail_request request = {.url = effect->smtp->url,
-                                               .username = effect->smtp->username,
-                                               .password = ferry_secret_slice(effect->smtp->password),
-                                               .tls_required = effect->smtp->tls_required,
-                                               .sender = effect->sender,
-                                               .recipient = effect->recipient,
-                                               .message = ferry_buffer_slice(&effect->body),
-                                               .timeout_ms = effect->timeout_ms};
-    return ferry_client_mail(call->engine->client, &request, answered, call, error);
-}
-
 static void not_sent(struct ferry_engine *engine, struct ferry_task *task, const char *reason)
 {
     const struct ferry_answer answer = {.exchange = FERRY_EXCHANGE_NOT_SENT, .retry_after_ms = -1, .reason = reason};
@@ -210,7 +180,7 @@ void ferry_call_begin(struct ferry_engine *engine, struct ferry_task *task)
         not_sent(engine, task, "out of memory");
         return;
     }
-    enum ferry_code code = call->effect.smtp != NULL ? submit_mail(call, &error) : submit_http(call, &error);
+    enum ferry_code code = ferry_effect_submit(engine->client, &call->effect, answered, call, &error);
     if (code != FERRY_OK && (task = take_back(call)) != NULL)
         not_sent(engine, task, error.text);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "consumers/engine.h"
+#include "consumers/render.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/net/listener.h"
@@ -206,6 +207,8 @@ static int run(struct worker *worker, const struct ferry_config *config)
 
 int ferry_worker_main(const struct ferry_channel *channel, const char *summary, int argc, char **argv)
 {
+    if (ferry_render_wanted(argc, argv))
+        return ferry_render_main(channel, argc, argv);
     struct worker worker = {
         .program = {.name = channel->program, .summary = summary, .sections = FERRY_SECTION_KAFKA | channel->section}};
     int exit_code = ferry_program_begin(&worker.program, argc, argv);
