@@ -19,6 +19,7 @@ static const struct ferry_command commands[] = {
     {"init", ferry_command_init, "write a first configuration, with a new webhook secret"},
     {"check", ferry_command_check, "read the configuration and say every mistake; --online tries the peers too"},
     {"catalog", ferry_command_catalog, "the events that Qlik sends, and their other names"},
+    {"try", ferry_command_try, "what a route would send for an event"},
     {"sign", ferry_command_sign, "sign a body as a sender would"},
     {"send", ferry_command_send, "send an event to a bridge as Qlik would"},
 };

@@ -1,0 +1,332 @@
+/* ferry try: what a route makes of an event, without Kafka.
+ *
+ * The rendering is the worker's own: its program, which lies beside this one, is run with `--render ROUTE` and the
+ * event as its input, once for each form. Forms with the same result are shown together. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/program.h"
+#include "ferry/cli.h"
+#include "ferry/command.h"
+#include "ferry/examples.h"
+
+static const char usage[] =
+    "usage: ferry try WORKER/ROUTE [-c FILE] [--event EVENT | --file FILE] [--send]\n"
+    "\n"
+    "Shows what a route would send, for instance `ferry try slack/new-app`: the request or the whole mail, secrets\n"
+    "left out, for examples of its events in all three forms.\n"
+    "  -c, --config FILE  the configuration\n"
+    "  --event EVENT      for an example of this event alone, a name or a type of `ferry catalog`\n"
+    "  --file FILE        for the event in this file (- for standard input)\n"
+    "  --send             send it too, once: the file's, or the first example's CloudEvents form\n";
+
+enum { FORMS = 3, EXAMPLES = 3, NAME_BYTES = 256 };
+
+static const enum ferry_format forms[FORMS] = {FERRY_FORMAT_LEGACY, FERRY_FORMAT_HYBRID, FERRY_FORMAT_CLOUDEVENTS};
+
+struct attempt {
+    const char *config;
+    const char *event;
+    const char *file;
+    bool send;
+
+    char worker[NAME_BYTES]; /* "slack" */
+    const char *route;
+    char program[FERRY_CLI_PATH];
+    struct ferry_config *loaded;
+    const struct ferry_route_config *found;
+    int worst; /* exit code so far */
+};
+
+static int wrong_usage(const char *complaint)
+{
+    fprintf(stderr, "ferry try: %s\n%s", complaint, usage);
+    return FERRY_EXIT_USAGE;
+}
+
+/* -1 to go on, or the exit code. */
+static int parse(int argc, char **argv, struct attempt *attempt)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"event", required_argument, NULL, 'e'},
+        {"file", required_argument, NULL, 'f'},   {"send", no_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},         {0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            attempt->config = optarg;
+            break;
+        case 'e':
+            attempt->event = optarg;
+            break;
+        case 'f':
+            attempt->file = optarg;
+            break;
+        case 's':
+            attempt->send = true;
+            break;
+        default:
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? FERRY_EXIT_DONE : FERRY_EXIT_USAGE;
+        }
+    }
+    const char *name = argc - optind == 1 ? argv[optind] : "";
+    const char *slash = strchr(name, '/');
+    if (slash == NULL || slash == name || slash - name >= NAME_BYTES || slash[1] == '\0')
+        return wrong_usage("name one route: WORKER/ROUTE");
+    if (attempt->event != NULL && attempt->file != NULL)
+        return wrong_usage("--event or --file, not both");
+    snprintf(attempt->worker, sizeof attempt->worker, "%.*s", (int)(slash - name), name);
+    attempt->route = slash + 1;
+    return -1;
+}
+
+/* ---- the route ---- */
+
+static const struct ferry_route_config *slack_route(const struct ferry_config *config, size_t index)
+{
+    return index < config->slack.route_count ? &config->slack.routes[index].common : NULL;
+}
+
+static const struct ferry_route_config *mail_route(const struct ferry_config *config, size_t index)
+{
+    return index < config->mail.route_count ? &config->mail.routes[index].common : NULL;
+}
+
+static const struct ferry_route_config *automation_route(const struct ferry_config *config, size_t index)
+{
+    return index < config->automation.route_count ? &config->automation.routes[index].common : NULL;
+}
+
+static const struct worker {
+    const char *name;
+    const char *program;
+    const struct ferry_route_config *(*route)(const struct ferry_config *config, size_t index);
+} workers[] = {
+    {"slack", "ferry-slack", slack_route},
+    {"mail", "ferry-mail", mail_route},
+    {"automation", "ferry-automation", automation_route},
+};
+enum { WORKERS = sizeof workers / sizeof workers[0] };
+
+static int load(struct attempt *attempt)
+{
+    struct ferry_findings findings = {0};
+    struct ferry_error error = {0};
+    if (attempt->config == NULL)
+        attempt->config = ferry_program_config_path();
+    if (ferry_config_load(attempt->config, 0, &attempt->loaded, &findings, &error) == FERRY_OK)
+        return -1;
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
+    ferry_buffer_init(&text, FERRY_CLI_FILE_BYTES);
+    if (attempt->loaded != NULL)
+        ferry_findings_print(&findings, &text);
+    fprintf(stderr, "%s\n", text.len > 0 ? text.ptr : error.text);
+    return FERRY_EXIT_CONFIG;
+}
+
+static int no_such_route(const struct attempt *attempt)
+{
+    fprintf(stderr, "ferry: there is no route %s/%s; there are:\n", attempt->worker, attempt->route);
+    const struct ferry_route_config *route;
+    for (size_t w = 0; w < WORKERS; w++)
+        for (size_t i = 0; (route = workers[w].route(attempt->loaded, i)) != NULL; i++)
+            fprintf(stderr, "  %s/%s\n", workers[w].name, route->name);
+    return FERRY_EXIT_USAGE;
+}
+
+static int find_route(struct attempt *attempt)
+{
+    const struct ferry_route_config *route;
+    for (size_t w = 0; w < WORKERS; w++) {
+        if (strcmp(workers[w].name, attempt->worker) != 0)
+            continue;
+        for (size_t i = 0; (route = workers[w].route(attempt->loaded, i)) != NULL; i++)
+            if (strcmp(route->name, attempt->route) == 0)
+                attempt->found = route;
+        if (attempt->found != NULL)
+            return ferry_cli_sibling(workers[w].program, attempt->program) ? -1 : FERRY_EXIT_FAILED;
+    }
+    return no_such_route(attempt);
+}
+
+static bool takes(const struct ferry_route_config *route, const char *event)
+{
+    for (size_t i = 0; i < route->events.count; i++)
+        if (ferry_glob_match(route->events.items[i], ferry_slice_from(event)))
+            return true;
+    return false;
+}
+
+/* ---- running the worker's program ---- */
+
+static void become(const struct attempt *attempt, bool send, int input, int output)
+{
+    const char *argv[] = {attempt->program,       "--render", attempt->route, "--config", attempt->config,
+                          send ? "--send" : NULL, NULL};
+    dup2(input, STDIN_FILENO);
+    dup2(output, STDOUT_FILENO);
+    execv(attempt->program, (char *const *)argv);
+    dprintf(STDERR_FILENO, "ferry: cannot run %s: %s\n", attempt->program, strerror(errno));
+    _exit(FERRY_EXIT_FAILED);
+}
+
+/* Its output, appended; an exit code. Files in memory instead of pipes, so that neither side waits for the other. */
+static int run(const struct attempt *attempt, bool send, struct ferry_slice event, struct ferry_buffer *out)
+{
+    int input = memfd_create("event", MFD_CLOEXEC), output = memfd_create("output", MFD_CLOEXEC), status = 0;
+    bool ready = input >= 0 && output >= 0 && write(input, event.ptr, event.len) == (ssize_t)event.len &&
+                 lseek(input, 0, SEEK_SET) == 0;
+    pid_t child = ready ? fork() : -1;
+    if (child == 0)
+        become(attempt, send, input, output);
+    bool done = child > 0 && waitpid(child, &status, 0) == child && lseek(output, 0, SEEK_SET) == 0;
+    char bytes[4096];
+    ssize_t len;
+    while (done && (len = read(output, bytes, sizeof bytes)) > 0)
+        ferry_buffer_add(out, ferry_slice_of(bytes, (size_t)len));
+    close(input);
+    close(output);
+    return done && WIFEXITED(status) ? WEXITSTATUS(status) : FERRY_EXIT_FAILED;
+}
+
+static void note(struct attempt *attempt, int code)
+{
+    if (code > attempt->worst)
+        attempt->worst = code;
+}
+
+static void print(const char *heading, struct ferry_slice text)
+{
+    printf("-- %s\n%.*s%s", heading, FERRY_SLICE_ARGS(text),
+           text.len > 0 && text.ptr[text.len - 1] == '\n' ? "" : "\n");
+    fflush(stdout);
+}
+
+static void run_and_print(struct attempt *attempt, const char *heading, bool send, struct ferry_slice event)
+{
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer out;
+    ferry_buffer_init(&out, FERRY_CLI_FILE_BYTES);
+    note(attempt, run(attempt, send, event, &out));
+    print(heading, ferry_buffer_slice(&out));
+}
+
+/* ---- events ---- */
+
+static void try_file(struct attempt *attempt)
+{
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer event;
+    ferry_buffer_init(&event, FERRY_CLI_FILE_BYTES);
+    if (!ferry_cli_read(attempt->file, &event)) {
+        note(attempt, FERRY_EXIT_FAILED);
+        return;
+    }
+    run_and_print(attempt, attempt->file, false, ferry_buffer_slice(&event));
+    if (attempt->send)
+        run_and_print(attempt, "sending", true, ferry_buffer_slice(&event));
+}
+
+/* One group of forms with the same output: "legacy, hybrid". Marks them as shown. */
+static void print_group(const struct ferry_buffer *outputs, bool *shown, size_t first)
+{
+    char heading[64] = "";
+    for (size_t f = first; f < FORMS; f++) {
+        if (shown[f] || !ferry_slice_equal(ferry_buffer_slice(&outputs[f]), ferry_buffer_slice(&outputs[first])))
+            continue;
+        shown[f] = true;
+        size_t len = strlen(heading);
+        snprintf(heading + len, sizeof heading - len, "%s%s", len > 0 ? ", " : "", ferry_format_name(forms[f]));
+    }
+    print(heading, ferry_buffer_slice(&outputs[first]));
+}
+
+/* The same event in all forms: same id, same resource, same moment. */
+static void try_example(struct attempt *attempt, const struct ferry_catalog_entry *entry, bool send)
+{
+    struct ferry_buffer bodies[FORMS], outputs[FORMS];
+    struct ferry_error error;
+    bool shown[FORMS] = {false};
+    int64_t now_ms = ferry_clock_wall_ms();
+    printf("== %s\n", entry->canonical);
+    fflush(stdout);
+    for (size_t f = 0; f < FORMS; f++) {
+        struct ferry_example example = {
+            .type = entry->type, .format = forms[f], .now_ms = now_ms, .id = "example", .resource = "resource-id"};
+        ferry_buffer_init(&bodies[f], FERRY_CLI_FILE_BYTES);
+        ferry_buffer_init(&outputs[f], FERRY_CLI_FILE_BYTES);
+        if (ferry_example_make(&example, &bodies[f], &error) == FERRY_OK)
+            note(attempt, run(attempt, false, ferry_buffer_slice(&bodies[f]), &outputs[f]));
+        else
+            note(attempt, FERRY_EXIT_FAILED);
+    }
+    for (size_t f = 0; f < FORMS; f++)
+        if (!shown[f])
+            print_group(outputs, shown, f);
+    if (send)
+        run_and_print(attempt, "sending", true, ferry_buffer_slice(&bodies[FORMS - 1]));
+    for (size_t f = 0; f < FORMS; f++) {
+        ferry_buffer_done(&bodies[f]);
+        ferry_buffer_done(&outputs[f]);
+    }
+}
+
+static void try_named(struct attempt *attempt)
+{
+    const struct ferry_catalog_entry *entry = ferry_cli_event(attempt->event);
+    if (entry == NULL) {
+        note(attempt, FERRY_EXIT_USAGE);
+        return;
+    }
+    if (!takes(attempt->found, entry->canonical))
+        fprintf(stderr, "ferry: note that %s/%s does not take %s\n", attempt->worker, attempt->route, entry->canonical);
+    try_example(attempt, entry, attempt->send);
+}
+
+/* Examples of the first few events that the route takes. */
+static void try_some(struct attempt *attempt)
+{
+    size_t count, matches = 0;
+    const struct ferry_catalog_entry *entries = ferry_catalog_entries(&count);
+    for (size_t i = 0; i < count; i++) {
+        bool first = ferry_catalog_find_event(ferry_slice_from(entries[i].canonical)) == &entries[i];
+        if (first && takes(attempt->found, entries[i].canonical) && ++matches <= EXAMPLES)
+            try_example(attempt, &entries[i], attempt->send && matches == 1);
+    }
+    if (matches > EXAMPLES)
+        printf("and %zu more events; --event NAME shows one\n", matches - EXAMPLES);
+    if (matches == 0) {
+        fprintf(stderr, "ferry: the catalogue has no event that %s/%s takes; name one with --file\n", attempt->worker,
+                attempt->route);
+        note(attempt, FERRY_EXIT_USAGE);
+    }
+}
+
+int ferry_command_try(int argc, char **argv)
+{
+    struct attempt attempt = {0};
+    int code = parse(argc, argv, &attempt);
+    if (code < 0)
+        code = load(&attempt);
+    if (code < 0)
+        code = find_route(&attempt);
+    if (code < 0) {
+        if (attempt.file != NULL)
+            try_file(&attempt);
+        else if (attempt.event != NULL)
+            try_named(&attempt);
+        else
+            try_some(&attempt);
+        code = attempt.worst;
+    }
+    ferry_config_free(attempt.loaded);
+    return code;
+}
