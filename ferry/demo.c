@@ -238,9 +238,12 @@ static void print_beginning(const struct demo *demo)
 /* An event of the user's own as a curl command: its file, and the header that signs it. */
 static void print_curl(const struct demo *demo)
 {
-    static const char *const sets[] = {"resource.name=Made with curl", "resource.id=app-curl",
-                                       "toplevelresourceid=app-curl"};
-    struct ferry_example example = {"com.qlik.app.created", FERRY_FORMAT_CLOUDEVENTS, ferry_clock_wall_ms(), sets, 3};
+    static const char *const sets[] = {"resource.name=Made with curl"};
+    struct ferry_example example = {.type = "com.qlik.app.created",
+                                    .format = FERRY_FORMAT_CLOUDEVENTS,
+                                    .now_ms = ferry_clock_wall_ms(),
+                                    .sets = sets,
+                                    .set_count = 1};
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer body;
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer header;
     char path[FERRY_SITE_PATH];

@@ -108,19 +108,21 @@ static json_t *filled(const char *text, int64_t now_ms, const char *resource)
 
 /* ---- the model ---- */
 
-static json_t *model_of(const struct row *row, int64_t now_ms)
+static json_t *model_of(const struct row *row, const struct ferry_example *example)
 {
-    char id[ID_BYTES], resource[ID_BYTES], time[FERRY_TIME_TEXT];
-    make_uuid(id);
-    make_uuid(resource);
-    ferry_time_format(now_ms, time);
+    char new_id[ID_BYTES], new_resource[ID_BYTES], time[FERRY_TIME_TEXT];
+    make_uuid(new_id);
+    make_uuid(new_resource);
+    ferry_time_format(example->now_ms, time);
+    const char *id = example->id != NULL ? example->id : new_id;
+    const char *resource = example->resource != NULL ? example->resource : new_resource;
     const char *source = ferry_catalog_find_type(ferry_slice_from(row->type))->source;
     json_t *model = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "specversion", "1.0", "id", id, "source",
                               source[0] != '\0' ? source : "com.qlik/my-service", "type", row->type, "time", time,
                               "datacontenttype", "application/json");
-    json_t *attributes = filled(row->attributes, now_ms, resource);
+    json_t *attributes = filled(row->attributes, example->now_ms, resource);
     if (json_object_update(model, attributes) != 0 ||
-        json_object_set_new(model, "data", filled(row->data, now_ms, resource)) != 0) {
+        json_object_set_new(model, "data", filled(row->data, example->now_ms, resource)) != 0) {
         json_decref(model);
         model = NULL;
     }
@@ -270,7 +272,7 @@ enum ferry_code ferry_example_make(const struct ferry_example *example, struct f
     const struct row *row = row_of(example->type);
     if (row == NULL)
         return ferry_fail(error, FERRY_USAGE, "\"%s\" is no type of the catalogue", example->type);
-    json_t *model = model_of(row, example->now_ms);
+    json_t *model = model_of(row, example);
     enum ferry_code code = model != NULL ? FERRY_OK : ferry_fail(error, FERRY_MEMORY, "no memory for an example");
     for (size_t i = 0; code == FERRY_OK && i < example->set_count; i++)
         code = set(model, example->sets[i], error);

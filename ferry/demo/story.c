@@ -15,13 +15,15 @@
 #include "ferry/demo/sighting.h"
 #include "ferry/examples.h"
 
-enum { SCENE_SETS = 4, SCENE_EFFECTS = 2, NAME_BYTES = 128, BODY_BYTES = 64 * 1024, PATIENCE_MS = 10000, POLL_MS = 5 };
+enum { SCENE_EFFECTS = 2, NAME_BYTES = 128, BODY_BYTES = 64 * 1024, PATIENCE_MS = 10000, POLL_MS = 5 };
 
 /* `%` in a text stands for the form. */
 static const struct scene {
     const char *event;
     const char *type;
-    const char *sets[SCENE_SETS];
+    const char *id;
+    const char *resource;
+    const char *set; /* or NULL */
     struct effect {
         enum ferry_place_reached place;
         const char *sign; /* by which it is known; NULL: no effect */
@@ -29,15 +31,21 @@ static const struct scene {
 } scenes[] = {
     {"app.created",
      "com.qlik.app.created",
-     {"resource.id=app-%", "toplevelresourceid=app-%", "resource.name=Sales %", "id=demo-app-created-%"},
+     "demo-app-created-%",
+     "app-%",
+     "resource.name=Sales %",
      {{FERRY_REACHED_SLACK, "Sales %"}}},
     {"user.created",
      "com.qlik.v1.user.created",
-     {"resource.id=user-%", "resource.email=ada.%@example.com", "id=demo-user-created-%"},
+     "demo-user-created-%",
+     "user-%",
+     "resource.email=ada.%@example.com",
      {{FERRY_REACHED_MAIL, "ada.%@example.com"}}},
     {"user.deleted",
      "com.qlik.v1.user.deleted",
-     {"resource.id=user-%", "resource.email=ada.%@example.com", "id=demo-user-deleted-%"},
+     "demo-user-deleted-%",
+     "user-%",
+     NULL,
      {{FERRY_REACHED_AUTOMATION, "user-%"}, {FERRY_REACHED_CRM, "/users/user-%"}}},
 };
 
@@ -187,16 +195,19 @@ static void print_rows(struct act *act)
 static bool make_body(struct ferry_story *story, const struct scene *scene, enum ferry_format format,
                       struct ferry_buffer *body, char id[NAME_BYTES])
 {
-    char texts[SCENE_SETS][NAME_BYTES];
-    const char *sets[SCENE_SETS];
-    size_t count = 0;
-    for (; count < SCENE_SETS && scene->sets[count] != NULL; count++) {
-        fill(texts[count], scene->sets[count], ferry_format_name(format));
-        sets[count] = texts[count];
-        if (strncmp(texts[count], "id=", 3) == 0)
-            strcpy(id, texts[count] + 3);
-    }
-    struct ferry_example example = {scene->type, format, ferry_clock_wall_ms(), sets, count};
+    const char *form = ferry_format_name(format);
+    char resource[NAME_BYTES], text[NAME_BYTES];
+    const char *const sets[] = {text};
+    fill(id, scene->id, form);
+    fill(resource, scene->resource, form);
+    fill(text, scene->set != NULL ? scene->set : "", form);
+    struct ferry_example example = {.type = scene->type,
+                                    .format = format,
+                                    .now_ms = ferry_clock_wall_ms(),
+                                    .id = id,
+                                    .resource = resource,
+                                    .sets = sets,
+                                    .set_count = scene->set != NULL};
     struct ferry_error error;
     if (ferry_example_make(&example, body, &error) == FERRY_OK)
         return true;
@@ -246,7 +257,7 @@ static void perform(struct ferry_story *story, const struct scene *scene, enum f
  * would be there before. */
 static void perform_forged(struct ferry_story *story)
 {
-    const struct scene forged = {"app.created", "com.qlik.app.created", {"id=demo-forged"}, {{0}}};
+    const struct scene forged = {"app.created", "com.qlik.app.created", "demo-forged", "app-forged", NULL, {{0}}};
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer body;
     ferry_buffer_init(&body, BODY_BYTES);
     char id[NAME_BYTES] = "";

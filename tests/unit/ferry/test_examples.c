@@ -17,7 +17,8 @@ static const enum ferry_format forms[] = {FERRY_FORMAT_LEGACY, FERRY_FORMAT_HYBR
 
 static json_t *made(const char *type, enum ferry_format format, const char *const *sets, size_t set_count)
 {
-    struct ferry_example example = {type, format, NOON, sets, set_count};
+    struct ferry_example example = {
+        .type = type, .format = format, .now_ms = NOON, .sets = sets, .set_count = set_count};
     struct ferry_buffer out;
     struct ferry_error error = {0};
     ferry_buffer_init(&out, 1 << 20);
@@ -113,6 +114,21 @@ static void no_two_examples_have_an_id_or_a_resource_in_common(void **state)
     json_decref(other);
 }
 
+static void an_example_can_be_of_a_given_resource(void **state)
+{
+    (void)state;
+    struct ferry_example example = {
+        .type = "com.qlik.app.created", .format = FERRY_FORMAT_CLOUDEVENTS, .id = "e1", .resource = "app-1"};
+    struct ferry_buffer out;
+    struct ferry_error error = {0};
+    ferry_buffer_init(&out, 1 << 20);
+    assert_int_equal(ferry_example_make(&example, &out, &error), FERRY_OK);
+    assert_non_null(strstr(out.ptr, "\"id\":\"e1\""));
+    assert_non_null(strstr(out.ptr, "\"toplevelresourceid\":\"app-1\""));
+    assert_non_null(strstr(out.ptr, "\"data\":{\"id\":\"app-1\""));
+    ferry_buffer_done(&out);
+}
+
 static void a_path_means_the_same_in_every_form(void **state)
 {
     (void)state;
@@ -133,7 +149,7 @@ static void a_path_means_the_same_in_every_form(void **state)
 
 static void refused(const char *type, const char *assignment)
 {
-    struct ferry_example example = {type, FERRY_FORMAT_LEGACY, NOON, &assignment, 1};
+    struct ferry_example example = {.type = type, .now_ms = NOON, .sets = &assignment, .set_count = 1};
     struct ferry_buffer out;
     struct ferry_error error = {0};
     ferry_buffer_init(&out, 1 << 20);
@@ -171,6 +187,7 @@ int main(void)
         cmocka_unit_test(a_hybrid_has_the_members_of_both),
         cmocka_unit_test(times_are_relative_to_now),
         cmocka_unit_test(no_two_examples_have_an_id_or_a_resource_in_common),
+        cmocka_unit_test(an_example_can_be_of_a_given_resource),
         cmocka_unit_test(a_path_means_the_same_in_every_form),
         cmocka_unit_test(what_cannot_be_set_is_refused),
         cmocka_unit_test(the_forms_have_names),
