@@ -6,7 +6,7 @@
  * What the parser mends it no longer shows: a NUL cuts a value short, a bare line feed looks like CR LF. But it parses
  * in place, overwriting the colon and the line end with NULs and nothing else, so the places of names and values in
  * memory still tell: check_layout() walks the section and refuses every head whose fields do not lie exactly one after
- * the other, two bytes of line end apart. */
+ * the other, two bytes of line end apart. (It cannot tell NUL LF from CR LF: both leave two NULs.) */
 #include "bridge/gate.h"
 
 static enum ferry_code refuse(struct ferry_error *error, const char *why)
@@ -20,6 +20,15 @@ static bool is_token_char(unsigned char c)
            (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
+static bool is_token(struct ferry_slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (!is_token_char((unsigned char)text.ptr[i]))
+            return false;
+    }
+    return text.len > 0;
+}
+
 /* Blanks, visible ASCII and obs-text; a tab only where `tab` says so. */
 static bool is_text(struct ferry_slice text, bool tab)
 {
@@ -29,6 +38,13 @@ static bool is_text(struct ferry_slice text, bool tab)
             return false;
     }
     return true;
+}
+
+static enum ferry_code check_method(const struct ferry_gate_head *head, struct ferry_gate_body *body,
+                                    struct ferry_error *error)
+{
+    (void)body;
+    return is_token(head->method) ? FERRY_OK : refuse(error, "the method is no token");
 }
 
 static enum ferry_code check_target(const struct ferry_gate_head *head, struct ferry_gate_body *body,
@@ -55,13 +71,8 @@ static enum ferry_code check_names(const struct ferry_gate_head *head, struct fe
 {
     (void)body;
     for (size_t i = 0; i < head->fields.count; i++) {
-        struct ferry_slice name = head->fields.items[i].name;
-        if (name.len == 0)
-            return refuse(error, "a header line has no name");
-        for (size_t at = 0; at < name.len; at++) {
-            if (!is_token_char((unsigned char)name.ptr[at]))
-                return refuse(error, "a header name holds a blank or a character that is not allowed there");
-        }
+        if (!is_token(head->fields.items[i].name))
+            return refuse(error, "a header name is missing, or holds a blank or a character that is not allowed there");
     }
     return FERRY_OK;
 }
@@ -185,7 +196,7 @@ typedef enum ferry_code gate_rule(const struct ferry_gate_head *head, struct fer
 
 /* In this order; the first that refuses decides. */
 static gate_rule *const rules[] = {
-    check_target, check_layout, check_names, check_values, check_host, check_length, check_coding,
+    check_method, check_target, check_layout, check_names, check_values, check_host, check_length, check_coding,
 };
 
 enum ferry_code ferry_gate_check(const struct ferry_gate_head *head, struct ferry_gate_body *body,

@@ -10,7 +10,8 @@
 
 /* The head of a request, every byte as it came; values untrimmed. */
 struct ferry_gate_head {
-    struct ferry_slice target; /* of the request line, query included */
+    struct ferry_slice method;
+    struct ferry_slice target; /* query included */
     size_t target_bytes;       /* what the request line has between its blanks; 0 where the parser does not tell */
     struct ferry_slice version;
     struct ferry_pairs fields;

@@ -179,6 +179,7 @@ static enum ferry_code judge_head(struct ferry_request *request, const char *met
     if (request->target.ptr == NULL || !gather_fields(request, &fields))
         return ferry_fail(&request->error, FERRY_MEMORY, "out of memory");
     struct ferry_gate_head head = {
+        .method = request->in.method,
         .target = request->target,
         .version = ferry_slice_from(version),
         .fields = {fields.items, fields.count},
