@@ -507,7 +507,7 @@ static enum ferry_code open_spool(struct ferry_order *order, const struct ferry_
     const struct ferry_spool_listener listener = {order, take_stored};
     const char *directory = config->bridge.spool_directory;
     if (directory == NULL || (!config->bridge.spool_named && !parent_exists(directory))) {
-        ferry_log(FERRY_LOG_WARN, "no spool: while Kafka does not answer requests are answered 503",
+        ferry_log(FERRY_LOG_INFO, "no spool: while Kafka does not answer requests are answered 503",
                   FERRY_FIELDS(ferry_text("cure", "set bridge.spool.directory")));
         return FERRY_OK;
     }

@@ -1,13 +1,49 @@
 #include "core/kafka/common.h"
 
+#include <pthread.h>
+#include <syslog.h>
+
+#include "core/clock.h"
 #include "core/log.h"
 
-/* librdkafka's own default is stderr. Its warnings repeat with every attempt to connect; what matters of them the
- * programs see as codes and metrics. */
+enum { KINDS = 64, QUIET_MS = 60000 };
+
+/* FNV-1a of a text without its digits: what repeats with other ports, times and counts is one kind. */
+static uint64_t kind_of(const char *text)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (; *text != '\0'; text++)
+        if (*text < '0' || *text > '9')
+            hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* Has this kind not been logged for a minute? Any thread. */
+static bool is_news(const char *text)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static struct {
+        uint64_t kind;
+        int64_t logged_ms;
+    } kinds[KINDS];
+    uint64_t kind = kind_of(text);
+    int64_t now_ms = ferry_clock_mono_ms();
+    pthread_mutex_lock(&lock);
+    bool news = kinds[kind % KINDS].kind != kind || now_ms - kinds[kind % KINDS].logged_ms >= QUIET_MS;
+    if (news) {
+        kinds[kind % KINDS].kind = kind;
+        kinds[kind % KINDS].logged_ms = now_ms;
+    }
+    pthread_mutex_unlock(&lock);
+    return news;
+}
+
+/* librdkafka's own default is stderr. Its errors are the only place where it says why it cannot log in or connect, and
+ * repeat with every attempt: of each kind one a minute is a warning, the rest is for debugging. */
 static void forward_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
-    (void)level;
-    ferry_log(FERRY_LOG_DEBUG, text,
+    bool warn = level <= LOG_ERR && is_news(text);
+    ferry_log(warn ? FERRY_LOG_WARN : FERRY_LOG_DEBUG, text,
               FERRY_FIELDS(ferry_text("client", client != NULL ? rd_kafka_name(client) : ""),
                            ferry_text("facility", facility)));
 }
