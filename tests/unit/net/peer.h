@@ -42,8 +42,8 @@ struct server {
     atomic_int requests; /* the script counts */
     gnutls_certificate_credentials_t credentials;
     char ca_file[64];
-    /* what the script saw last */
-    char seen[8192];
+    pthread_mutex_t lock;
+    char seen[8192]; /* what the script saw last; under the lock */
 };
 
 /* ---- talking ---- */
@@ -104,7 +104,9 @@ static inline bool peer_read_request(struct peer *peer)
         }
         got += (size_t)n;
     }
+    pthread_mutex_lock(&peer->server->lock);
     memcpy(peer->server->seen, request, sizeof request);
+    pthread_mutex_unlock(&peer->server->lock);
     atomic_fetch_add(&peer->server->requests, 1);
     return true;
 }
@@ -196,6 +198,7 @@ static inline struct server *server_start(peer_script *script)
     struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t len = sizeof own;
     server->script = script;
+    pthread_mutex_init(&server->lock, NULL);
     server->fd = socket(AF_INET, SOCK_STREAM, 0);
     assert(bind(server->fd, (struct sockaddr *)&own, sizeof own) == 0 && listen(server->fd, PEERS_MAX) == 0);
     getsockname(server->fd, (struct sockaddr *)&own, &len);
@@ -214,6 +217,7 @@ static inline void server_stop(struct server *server)
     for (int i = 0; i < atomic_load(&server->connections); i++)
         pthread_join(server->threads[i], NULL);
     gnutls_certificate_free_credentials(server->credentials);
+    pthread_mutex_destroy(&server->lock);
     unlink(server->ca_file);
     free(server);
 }
