@@ -23,6 +23,7 @@
 enum {
     PROBE_EVERY_MS = 2000,
     PROBE_WARMING_MS = 50,
+    WARMING_MS = 10000, /* a partition may have lost its leader for good */
     PROBE_TIMEOUT_MS = 2000,
     SILENCE_MS = 5000, /* without an answer for so long Kafka counts as away */
     BROKEN_RUN = 3,    /* so many sequence errors without a success in between break the producer */
@@ -41,6 +42,7 @@ struct ferry_producer {
     atomic_bool up;
     atomic_bool broken;
     atomic_int warmth; /* enum warmth */
+    _Atomic int64_t warming_until_ms;
     atomic_size_t in_flight;
     int sequence_errors; /* reporter thread alone */
     _Atomic int64_t last_answer_ms;
@@ -101,7 +103,7 @@ static void look_at_leaders(struct ferry_producer *producer, const struct rd_kaf
     for (int i = 0; all && i < metadata->topic_cnt; i++)
         all = has_leaders(&metadata->topics[i]);
     int warming = WARMING;
-    if (all)
+    if (all || ferry_clock_mono_ms() > atomic_load(&producer->warming_until_ms))
         atomic_compare_exchange_strong(&producer->warmth, &warming, WARM);
 }
 
@@ -420,6 +422,7 @@ void ferry_producer_warm(struct ferry_producer *producer, const char *const *top
         }
     }
     int cold = COLD;
+    atomic_store(&producer->warming_until_ms, ferry_clock_mono_ms() + WARMING_MS);
     atomic_compare_exchange_strong(&producer->warmth, &cold, WARMING);
     producer->probe_now = true;
     pthread_cond_signal(&producer->changed);
