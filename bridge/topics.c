@@ -21,6 +21,7 @@ struct ferry_topics {
     struct ferry_snapshot *seen;        /* what `results` is about, held */
     struct ferry_topic_result *results; /* of the last round */
     enum ferry_topic_state *logged;     /* the state of each topic that has been logged */
+    bool *warm;                         /* the producer was told of it */
 };
 
 /* What a finding is called, and its cure when the result itself brings none. NULL: nothing to say. */
@@ -67,18 +68,30 @@ static void forget(struct ferry_topics *topics)
 {
     free(topics->results);
     free(topics->logged);
+    free(topics->warm);
     ferry_snapshot_drop(topics->seen);
     topics->results = NULL;
     topics->logged = NULL;
+    topics->warm = NULL;
     topics->seen = NULL;
 }
 
-/* Takes up the current snapshot's topics; false when memory ran out. */
+static bool same_topics(const struct ferry_snapshot *a, const struct ferry_snapshot *b)
+{
+    struct ferry_topic_list left = ferry_topic_set_list(a->topics), right = ferry_topic_set_list(b->topics);
+    bool same = left.count == right.count;
+    for (size_t i = 0; same && i < left.count; i++)
+        same = strcmp(left.names[i], right.names[i]) == 0;
+    return same;
+}
+
+/* Takes up the current snapshot; false when memory ran out. What was logged of the same topics stays logged. */
 static bool take_up(struct ferry_topics *topics)
 {
     struct ferry_snapshot *current = ferry_snapshot_slot_get(topics->snapshots);
-    if (current == topics->seen) {
-        ferry_snapshot_drop(current);
+    if (topics->seen != NULL && same_topics(topics->seen, current)) {
+        ferry_snapshot_drop(topics->seen);
+        topics->seen = current;
         return true;
     }
     forget(topics);
@@ -86,20 +99,29 @@ static bool take_up(struct ferry_topics *topics)
     size_t count = ferry_topic_set_list(current->topics).count;
     topics->results = calloc(count + 1, sizeof *topics->results);
     topics->logged = calloc(count + 1, sizeof *topics->logged);
-    if (topics->results != NULL && topics->logged != NULL)
+    topics->warm = calloc(count + 1, sizeof *topics->warm);
+    if (topics->results != NULL && topics->logged != NULL && topics->warm != NULL)
         return true;
     forget(topics);
     return false;
 }
 
-/* Those that are there. */
+static bool is_there(const struct ferry_topic_result *result)
+{
+    return result->state == FERRY_TOPIC_CREATED || result->state == FERRY_TOPIC_EXISTS;
+}
+
+/* Tells the producer of those that are there, of each once; also of none, since readiness waits for this. */
 static void warm(struct ferry_topics *topics, size_t count)
 {
     const char **names = calloc(count + 1, sizeof *names);
     size_t found = 0;
-    for (size_t i = 0; names != NULL && i < count; i++)
-        if (topics->results[i].state == FERRY_TOPIC_CREATED || topics->results[i].state == FERRY_TOPIC_EXISTS)
-            names[found++] = topics->results[i].name;
+    for (size_t i = 0; names != NULL && i < count; i++) {
+        if (topics->warm[i] || !is_there(&topics->results[i]))
+            continue;
+        topics->warm[i] = true;
+        names[found++] = topics->results[i].name;
+    }
     ferry_publisher_warm(topics->publisher, names, found);
     free(names);
 }
