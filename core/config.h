@@ -328,7 +328,8 @@ enum ferry_sections {
     FERRY_SECTION_SLACK = 4,
     FERRY_SECTION_MAIL = 8,
     FERRY_SECTION_AUTOMATION = 16,
-    FERRY_SECTION_ALL = 31
+    FERRY_SECTION_ALL = 31,
+    FERRY_SECTION_NO_SECRETS = 32 /* beside others: all of them but the secrets, which stay {NULL, 0} */
 };
 
 /* One mistake, or one warning, in the file's words. */

@@ -261,8 +261,14 @@ static bool read_header(struct ferry_config_reader *reader, const struct ferry_y
         ferry_config_error(reader, place, "is no name of an HTTP header");
         return false;
     }
-    if (ferry_config_resolve(reader, member->value, holds_credential(member->key), &value) != FERRY_GOT_VALUE)
-        return false;
+    /* What is a reference may be a secret, whatever the header is called; the name stays. */
+    bool is_secret = holds_credential(member->key) ||
+                     ((reader->sections & FERRY_SECTION_NO_SECRETS) != 0 && ferry_config_is_reference(member->value));
+    enum ferry_config_got got = ferry_config_resolve(reader, member->value, is_secret, &value);
+    if (got == FERRY_GOT_NOTHING)
+        *out = (struct ferry_secret_header){.name = member->key};
+    if (got != FERRY_GOT_VALUE)
+        return got == FERRY_GOT_NOTHING;
     if (has_control(value.text)) {
         ferry_config_error(reader, value.place, "%s holds a control character", ferry_config_show(reader, &value));
         return false;

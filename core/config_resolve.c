@@ -136,6 +136,12 @@ static const char *origin_text(struct ferry_config_reader *reader, const char *k
     return text;
 }
 
+/* Are secrets of the section being read left alone? */
+static bool is_withheld(const struct ferry_config_reader *reader)
+{
+    return !reader->own || (reader->sections & FERRY_SECTION_NO_SECRETS) != 0;
+}
+
 static enum ferry_config_got resolve_env(struct ferry_config_reader *reader, const struct ferry_yaml_node *node,
                                          bool is_secret, struct ferry_config_value *value)
 {
@@ -147,7 +153,7 @@ static enum ferry_config_got resolve_env(struct ferry_config_reader *reader, con
         ferry_config_error(reader, value->place, "the default of a secret is a secret: leave it out");
         return FERRY_GOT_ERROR;
     }
-    if (is_secret && !reader->own)
+    if (is_secret && is_withheld(reader))
         return FERRY_GOT_NOTHING;
     if (look_up(reader, name, &text))
         return keep_value(reader, text, value);
@@ -173,10 +179,10 @@ static void wipe_buffer(struct ferry_buffer *buffer)
 
 /* The text begins in line 1 of that file: messages about it name the file and its lines. */
 static enum ferry_config_got resolve_file(struct ferry_config_reader *reader, const struct ferry_yaml_node *node,
-                                          struct ferry_config_value *value)
+                                          bool is_secret, struct ferry_config_value *value)
 {
     const char *name = ferry_yaml_get(node, "file")->value->text.ptr;
-    if (!reader->own)
+    if (!reader->own || (is_secret && is_withheld(reader)))
         return FERRY_GOT_NOTHING;
     const char *path = ferry_config_join(reader, reader->directory, name);
     FERRY_CLEANUP(wipe_buffer) struct ferry_buffer text;
@@ -200,7 +206,7 @@ enum ferry_config_got ferry_config_resolve(struct ferry_config_reader *reader, c
 {
     *value = (struct ferry_config_value){.place = ferry_config_place(reader, node)};
     if (ferry_config_is_reference(node))
-        return ferry_yaml_get(node, "file") != NULL ? resolve_file(reader, node, value)
+        return ferry_yaml_get(node, "file") != NULL ? resolve_file(reader, node, is_secret, value)
                                                     : resolve_env(reader, node, is_secret, value);
     if (node->kind != FERRY_YAML_SCALAR) {
         ferry_config_error(reader, value->place,

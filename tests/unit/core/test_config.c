@@ -287,6 +287,30 @@ static void a_program_resolves_only_its_own_secrets(void **state)
     assert_string_equal(bridge.config->slack.routes[0].common.events.items[0], "app.created");
 }
 
+static void a_section_can_be_read_without_its_secrets(void **state)
+{
+    (void)state;
+    FERRY_CLEANUP(done)
+    struct loaded loaded = parse("automation:\n"
+                                 "  routes:\n"
+                                 "    - name: a\n"
+                                 "      events: [app.created]\n"
+                                 "      request:\n"
+                                 "        method: POST\n"
+                                 "        url: {env: NOT_SET_B, default: https://crm.example.com/}\n"
+                                 "        headers: {Authorization: {env: NOT_SET_A}, X-Caller: {file: /no/such},"
+                                 " X-Plain: shown}\n",
+                                 FERRY_SECTION_AUTOMATION | FERRY_SECTION_NO_SECRETS);
+    const struct ferry_request_call *request = &loaded.config->automation.routes[0].request;
+    assert_string_equal(request->url.text, "https://crm.example.com/");
+    assert_int_equal(request->header_count, 3);
+    assert_string_equal(request->headers[0].name, "Authorization");
+    assert_null(request->headers[0].value.ptr);
+    assert_string_equal(request->headers[1].name, "X-Caller");
+    assert_null(request->headers[1].value.ptr);
+    assert_string_equal(request->headers[2].value.ptr, "shown");
+}
+
 static void the_spool_can_be_switched_off(void **state)
 {
     (void)state;
@@ -456,6 +480,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_section_has_the_defaults),
         cmocka_unit_test(a_worker_inherits_what_its_own_section_does_not_say),
+        cmocka_unit_test(a_section_can_be_read_without_its_secrets),
         cmocka_unit_test(the_spool_can_be_switched_off),
         cmocka_unit_test(a_relative_path_starts_at_the_file),
         cmocka_unit_test(a_file_that_is_not_there_is_a_finding),
