@@ -77,7 +77,7 @@ static int load(struct job *job)
     struct ferry_findings findings = {0};
     struct ferry_error error = {0};
     const char *path = job->config_path != NULL ? job->config_path : ferry_program_config_path();
-    unsigned sections = job->send ? job->channel->section : 0;
+    unsigned sections = job->channel->section | (job->send ? 0 : FERRY_SECTION_NO_SECRETS);
     if (ferry_config_load(path, sections, &job->config, &findings, &error) == FERRY_OK)
         return -1;
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
