@@ -37,12 +37,18 @@ static void park(struct ferry_slot *slot, int64_t now_ms, const char *reason)
 
 static void finish(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next)
 {
-    ferry_report_outcome(engine, task, next->outcome, next->code, next->reason);
-    ferry_engine_lock(engine);
+    ferry_effect_done(&task->effect);
     if (next->outcome == FERRY_OUTCOME_DONE) {
+        ferry_engine_lock(engine);
         destination_lives(task->slot);
         ferry_once_mark(engine->once, &task->key, ferry_clock_wall_ms());
+        ferry_engine_unlock(engine);
+        ferry_task_mark(engine, task, FERRY_MARK_DONE, FERRY_AFTER_SETTLE, next);
+        return;
     }
+    ferry_task_withdraw(engine, task);
+    ferry_report_outcome(engine, task, next->outcome, next->code, next->reason);
+    ferry_engine_lock(engine);
     ferry_task_settle(engine, task);
     ferry_engine_unlock(engine);
 }
@@ -50,6 +56,7 @@ static void finish(struct ferry_engine *engine, struct ferry_task *task, const s
 /* The lane waits. (Retry topics will take over here what waits longer than a minute: design.md, 2.) */
 static void again(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next, int64_t now_ms)
 {
+    ferry_task_withdraw(engine, task);
     ferry_report_outcome(engine, task, FERRY_OUTCOME_RETRY, next->code, next->reason);
     ferry_effect_done(&task->effect);
     ferry_engine_lock(engine);
@@ -70,18 +77,22 @@ static void follow(struct ferry_engine *engine, struct ferry_task *task, const s
     ferry_engine_unlock(engine);
 }
 
-/* What may have taken effect is marked as if it had: nobody shall repeat it behind the dead letter's back. */
+/* What may have taken effect is marked as if it had, after the letter is written: nobody shall repeat it behind the
+ * letter's back. */
 static void bury(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next, int64_t now_ms)
 {
+    bool doubtful = next->outcome == FERRY_OUTCOME_DOUBTFUL;
     ferry_engine_lock(engine);
-    if (next->outcome == FERRY_OUTCOME_DOUBTFUL)
+    if (doubtful)
         ferry_once_mark(engine->once, &task->key, ferry_clock_wall_ms());
-    if (next->code == FERRY_DESTINATION_DEAD)
+    else if (next->code == FERRY_DESTINATION_DEAD)
         park(task->slot, now_ms, next->reason);
-    else if (next->outcome == FERRY_OUTCOME_DEAD && next->code != FERRY_RETRIES_EXHAUSTED)
+    else if (next->code != FERRY_RETRIES_EXHAUSTED)
         destination_lives(task->slot);
     ferry_engine_unlock(engine);
-    ferry_task_bury(engine, task, next->outcome, next->code, next->reason);
+    if (!doubtful)
+        ferry_task_withdraw(engine, task);
+    ferry_task_bury(engine, task, next);
 }
 
 void ferry_task_apply(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_verdict *verdict)
@@ -113,7 +124,9 @@ static void settle(struct ferry_engine *engine, struct ferry_task *task, const s
 {
     struct ferry_verdict verdict = {.retry_after_ms = -1};
     engine->channel->settle(task->generation->config, task->index, answer, &task->effect, &verdict);
+    ferry_engine_lock(engine);
     task->follow = false; /* a new follow-up is one by its verdict */
+    ferry_engine_unlock(engine);
     if (task->slot != NULL && !verdict.follow_up)
         ferry_series_observe_ms(task->slot->effect_seconds, (double)(ferry_clock_mono_ms() - task->called_ms));
     ferry_task_apply(engine, task, &verdict);
@@ -190,16 +203,16 @@ void ferry_call_begin(struct ferry_engine *engine, struct ferry_task *task)
 static struct ferry_task *find_unanswered(const struct ferry_held_partition *partition)
 {
     for (struct ferry_task *task = partition->first; task != NULL; task = task->behind)
-        if (task->state == FERRY_TASK_CALLING || (task->follow && task->state != FERRY_TASK_RUNNING))
+        if (task->state == FERRY_TASK_CALLING ||
+            (task->follow && task->state != FERRY_TASK_RUNNING))
             return task;
     return NULL;
 }
 
-/* A call may take effect yet, so the channel decides as for any call without an answer. What was accepted before, and
- * only followed since, must not be begun a second time. */
-static void end_in_doubt(struct ferry_engine *engine, struct ferry_task *task)
+/* What was accepted, and only followed since, must not be begun a second time; for the rest the channel decides as for
+ * any call without an answer. */
+void ferry_call_in_doubt(struct ferry_engine *engine, struct ferry_task *task, const char *why)
 {
-    static const char why[] = "the worker had to let go of the partition before the end";
     const struct ferry_answer answer = {
         .exchange = FERRY_EXCHANGE_IN_DOUBT, .retry_after_ms = -1, .reason = why};
     ferry_effect_done(&task->effect);
@@ -210,7 +223,9 @@ static void end_in_doubt(struct ferry_engine *engine, struct ferry_task *task)
     }
     struct ferry_verdict verdict;
     ferry_verdict_set(&verdict, FERRY_OUTCOME_DOUBTFUL, FERRY_OUTCOME_UNKNOWN, "accepted, but %s", why);
+    ferry_engine_lock(engine);
     task->follow = false;
+    ferry_engine_unlock(engine);
     ferry_task_apply(engine, task, &verdict);
 }
 
@@ -222,7 +237,7 @@ void ferry_calls_abandon(struct ferry_engine *engine, struct ferry_held_partitio
         task->call = NULL;
         ferry_task_take(engine, task);
         ferry_engine_unlock(engine);
-        end_in_doubt(engine, task);
+        ferry_call_in_doubt(engine, task, "the worker had to let go of the partition before the end");
         ferry_engine_lock(engine);
     }
 }

@@ -16,7 +16,7 @@ struct ferry_next {
     enum ferry_outcome outcome;
     enum ferry_code code; /* of AGAIN and BURY */
     int64_t delay_ms;
-    char reason[320];
+    char reason[512];
 };
 
 /* `attempts` calls were made; the first failure lies `failing_ms` back (0: this is it). What would come back later

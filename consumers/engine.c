@@ -128,15 +128,22 @@ static void init_conditions(struct ferry_engine *engine)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&engine->work, &attributes);
     pthread_cond_init(&engine->settled, &attributes);
+    pthread_cond_init(&engine->restore, &attributes);
     pthread_condattr_destroy(&attributes);
+}
+
+static char *topic_name(const struct ferry_engine *engine, const char *what)
+{
+    FERRY_CLEANUP(ferry_arena_done) struct ferry_arena arena = {0};
+    const char *name = ferry_internal_topic(&engine->current->config->topics, engine->channel->name, what, &arena);
+    return name != NULL ? strdup(name) : NULL;
 }
 
 static enum ferry_code name_topics(struct ferry_engine *engine)
 {
-    FERRY_CLEANUP(ferry_arena_done) struct ferry_arena arena = {0};
-    const char *name = ferry_internal_topic(&engine->current->config->topics, engine->channel->name, "dlq", &arena);
-    engine->dead_letter_topic = name != NULL ? strdup(name) : NULL;
-    return engine->dead_letter_topic != NULL ? FERRY_OK : FERRY_MEMORY;
+    engine->dead_letter_topic = topic_name(engine, "dlq");
+    engine->effects_topic = topic_name(engine, "effects");
+    return engine->dead_letter_topic != NULL && engine->effects_topic != NULL ? FERRY_OK : FERRY_MEMORY;
 }
 
 enum ferry_code ferry_engine_init(struct ferry_engine *engine, const struct ferry_channel *channel,
@@ -186,9 +193,11 @@ void ferry_engine_done(struct ferry_engine *engine)
     }
     free(engine->partitions);
     free(engine->dead_letter_topic);
+    free(engine->effects_topic);
     ferry_arena_done(&engine->subscription_arena);
     pthread_cond_destroy(&engine->work);
     pthread_cond_destroy(&engine->settled);
+    pthread_cond_destroy(&engine->restore);
     pthread_mutex_destroy(&engine->lock);
     pthread_mutex_destroy(&engine->producer_lock);
 }

@@ -6,7 +6,8 @@
  *   poller      all calls of the consumer; intake.c. Never waits but in a rebalance, bounded
  *   evaluators  perform.c: take a task that is ready, render, hand the exchange to the client
  *   client      call.c: the answer, and what follows from it
- *   producer    bury.c: the report of a dead letter
+ *   producer    publish.c: the reports of dead letters and marks
+ *   restorer    marks.c: reads the marks of a partition back before its first effect
  *
  * One lock guards everything in `struct ferry_engine` and the lists in what hangs on it. A task is worked on by one
  * thread at a time, which owns its other members meanwhile:
@@ -15,11 +16,16 @@
  *   QUEUED ─ head ─▶ READY ─▶ RUNNING ─▶ CALLING ─▶ (answer) RUNNING ─▶ settled     WAITING
  *   behind others      ▲         │                               │                    │
  *   in its lane        │         └── gate ─▶ GATED               ├─▶ FOLLOWING ───────┤
+ *                      │                       │                 ├─▶ MARKING ─▶ settled
  *                      │                       │                 └─▶ BURYING ─▶ settled
  *                      └───────────────────────┴──────────────────────────────────────┘
  *
- * RUNNING, CALLING, FOLLOWING and BURYING are "begun": a rebalance waits for them. Everything else is dropped with
- * its partition: the next owner reads the record again. */
+ * RUNNING and what comes after it is "begun": a rebalance waits for it. Everything else is dropped with its partition:
+ * the next owner reads the record again.
+ *
+ * MARKING: a mark of the effect is on its way to the effects topic. Before a call that must not be repeated it is an
+ * intent, and the call is made after its report; afterwards it says that the effect was had, and the record is settled
+ * after its report. */
 #ifndef FERRY_CONSUMERS_ENGINE_H
 #define FERRY_CONSUMERS_ENGINE_H
 
@@ -98,6 +104,8 @@ struct ferry_held_partition {
     size_t begun;
     struct ferry_task *first; /* all tasks of it */
     bool paused;
+    bool restoring; /* its marks are being read back: nothing is begun */
+    unsigned restore_batch;
     bool revoking; /* nothing is begun or put off any more */
     bool gone;     /* not ours any more: nothing is stored */
     int64_t stored;
@@ -122,8 +130,12 @@ enum ferry_task_state {
     FERRY_TASK_RUNNING,
     FERRY_TASK_CALLING,
     FERRY_TASK_FOLLOWING,
+    FERRY_TASK_MARKING,
     FERRY_TASK_BURYING
 };
+
+/* After the report of a mark. */
+enum ferry_after { FERRY_AFTER_CALL, FERRY_AFTER_SETTLE };
 
 /* One record for one route. */
 struct ferry_task {
@@ -154,11 +166,13 @@ struct ferry_task {
     bool follow;
     struct ferry_call *call; /* while CALLING */
 
-    bool burying; /* `letter` is what is left to do */
-    enum ferry_outcome letter_outcome;
-    enum ferry_code letter_code;
-    char letter_reason[320];
-    int letter_failures;
+    /* What is left to do when it runs next; nothing of it: to be tried. */
+    bool intended;           /* an intent stands in the log: make the call */
+    const char *mark;        /* this mark has to be written; NULL: none */
+    enum ferry_after after;  /* … and then that */
+    bool burying;            /* the dead letter has to be written */
+    struct ferry_next end;   /* what it is settled or buried as */
+    int publish_failures;
 };
 
 struct ferry_engine {
@@ -167,6 +181,7 @@ struct ferry_engine {
     struct ferry_client *client;
     struct ferry_consumer *consumer; /* of the poller */
     char *dead_letter_topic;
+    char *effects_topic;
 
     pthread_mutex_t producer_lock; /* taken alone, never inside `lock` */
     struct ferry_producer *producer;
@@ -184,6 +199,9 @@ struct ferry_engine {
     struct ferry_task_list ready;
     size_t working; /* RUNNING and CALLING: at most worker.concurrency */
     struct ferry_once *once;
+    int32_t effects_width; /* partitions of the effects topic; 0: there is none, marks are kept in memory alone */
+    unsigned restore_batch;
+    pthread_cond_t restore; /* a partition has to be restored */
     uint64_t serial;
     struct ferry_arena subscription_arena;
     struct ferry_strings subscription; /* of the poller */
@@ -230,6 +248,10 @@ FERRY_NODISCARD enum ferry_code ferry_task_add(struct ferry_engine *engine, stru
                                               struct ferry_delivery *delivery, struct ferry_slot *slot);
 /* The next task that may run (now RUNNING); waits for one. NULL: the engine has ended. */
 struct ferry_task *ferry_tasks_next(struct ferry_engine *engine);
+/* To the end of those that may run. */
+void ferry_task_make_ready(struct ferry_engine *engine, struct ferry_task *task);
+/* The partition's marks are read back: what waits at the head of its lane may run. */
+void ferry_tasks_release(struct ferry_engine *engine, struct ferry_held_partition *partition);
 /* Changes the state and keeps the counts that hang on it. */
 void ferry_task_enter(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state);
 /* Takes a task out of whatever it waits in: RUNNING. */
@@ -306,20 +328,36 @@ void ferry_evaluator_done(struct ferry_evaluator *evaluator);
 void ferry_call_begin(struct ferry_engine *engine, struct ferry_task *task);
 /* Ends what is CALLING or FOLLOWING in this partition as "sent without an answer"; late answers are ignored. */
 void ferry_calls_abandon(struct ferry_engine *engine, struct ferry_held_partition *partition);
+/* Ends a task as "begun, and nobody knows whether it took effect", as its channel sees that. RUNNING. */
+void ferry_call_in_doubt(struct ferry_engine *engine, struct ferry_task *task, const char *why);
 /* What follows from a verdict; the task is RUNNING and belongs to the callee. */
 void ferry_task_apply(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_verdict *verdict);
 
-/* ---- bury.c ---- */
+/* ---- publish.c ---- */
 
 /* Sends the record to the dead letter topic, as often as it takes, and settles the task after the report. The task is
  * RUNNING and belongs to the callee. */
-void ferry_task_bury(struct ferry_engine *engine, struct ferry_task *task, enum ferry_outcome outcome,
-                    enum ferry_code code, const char *reason);
-/* Tries again to bury what could not be buried. */
-void ferry_task_bury_again(struct ferry_engine *engine, struct ferry_task *task);
+void ferry_task_bury(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *end);
+/* Writes the mark, as often as it takes, and does what comes after it. Without an effects topic, at once. */
+void ferry_task_mark(struct ferry_engine *engine, struct ferry_task *task, const char *mark, enum ferry_after after,
+                     const struct ferry_next *end);
+/* Tries again what could not be published. */
+void ferry_task_publish_again(struct ferry_engine *engine, struct ferry_task *task);
+/* Takes an intent back: the call had no effect. Not waited for. */
+void ferry_task_withdraw(struct ferry_engine *engine, struct ferry_task *task);
 FERRY_NODISCARD enum ferry_code ferry_engine_open_producer(struct ferry_engine *engine, struct ferry_error *error);
 /* Replaces a producer that is broken for good. */
 void ferry_engine_mend_producer(struct ferry_engine *engine);
+
+/* ---- marks.c ---- */
+
+/* The values of marks in the effects topic; the key is the effect key's 16 bytes, the time the record's. No value: an
+ * intent that was taken back. */
+#define FERRY_MARK_INTENT "intent"
+#define FERRY_MARK_DONE "done"
+#define FERRY_MARK_DOUBT "doubt"
+
+void *ferry_restorer_run(void *engine);
 
 /* ---- report.c ---- */
 

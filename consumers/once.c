@@ -14,9 +14,10 @@ enum { FREE = 0, CLAIMED = -1 }; /* values of `when_ms` that are no moment */
 struct entry {
     struct ferry_once_key key;
     int64_t when_ms; /* of the mark; FREE or CLAIMED */
+    bool intent;     /* begun by a worker that died: a mark of that moment */
 };
 
-struct mark {
+struct ring_mark {
     struct ferry_once_key key;
     int64_t when_ms;
 };
@@ -25,7 +26,7 @@ struct ferry_once {
     struct entry *table;
     size_t capacity; /* a power of two, at most half full */
     size_t used;
-    struct mark *ring;
+    struct ring_mark *ring;
     size_t ring_capacity;
     size_t ring_first;
     size_t ring_count;
@@ -141,7 +142,7 @@ static void erase(struct ferry_once *once, struct entry *entry)
 
 static void forget_oldest(struct ferry_once *once)
 {
-    const struct mark *oldest = &once->ring[once->ring_first];
+    const struct ring_mark *oldest = &once->ring[once->ring_first];
     struct entry *entry = find(once, &oldest->key);
     if (entry->when_ms == oldest->when_ms) {
         erase(once, entry);
@@ -169,7 +170,7 @@ static bool make_room(struct ferry_once *once)
     size_t capacity = once->ring_capacity > 0 ? once->ring_capacity * 2 : 1024;
     if (capacity > once->max_keys)
         capacity = once->max_keys;
-    struct mark *ring = calloc(capacity, sizeof *ring);
+    struct ring_mark *ring = calloc(capacity, sizeof *ring);
     if (ring == NULL)
         return false;
     for (size_t i = 0; i < once->ring_count; i++)
@@ -188,17 +189,19 @@ enum ferry_claim ferry_once_claim(struct ferry_once *once, const struct ferry_on
     if (entry->when_ms == CLAIMED)
         return FERRY_CLAIM_BUSY;
     /* Marks that are read back may lie in the ring behind younger ones, so the time decides, not the presence. */
-    if (entry->when_ms != FREE && entry->when_ms + once->window_ms > wall_ms)
+    bool is_marked = entry->when_ms != FREE && entry->when_ms + once->window_ms > wall_ms;
+    bool is_intent = is_marked && entry->intent;
+    if (is_marked && !is_intent)
         return FERRY_CLAIM_DONE;
     struct entry *claimed = enter(once, key);
     if (claimed != NULL && claimed->when_ms != CLAIMED) {
         claimed->when_ms = CLAIMED;
         once->marks--;
     }
-    return FERRY_CLAIM_OURS;
+    return is_intent ? FERRY_CLAIM_DOUBT : FERRY_CLAIM_OURS;
 }
 
-void ferry_once_mark(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms)
+static void mark(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms, bool intent)
 {
     assert(wall_ms > 0);
     if (!make_room(once))
@@ -209,7 +212,35 @@ void ferry_once_mark(struct ferry_once *once, const struct ferry_once_key *key, 
     if (entry->when_ms == CLAIMED)
         once->marks++;
     entry->when_ms = wall_ms;
-    once->ring[(once->ring_first + once->ring_count++) % once->ring_capacity] = (struct mark){*key, wall_ms};
+    entry->intent = intent;
+    once->ring[(once->ring_first + once->ring_count++) % once->ring_capacity] = (struct ring_mark){*key, wall_ms};
+}
+
+void ferry_once_mark(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms)
+{
+    mark(once, key, wall_ms, false);
+}
+
+void ferry_once_restore(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms)
+{
+    const struct entry *entry = find(once, key);
+    if (entry->when_ms != CLAIMED && (entry->intent || entry->when_ms < wall_ms))
+        mark(once, key, wall_ms, false);
+}
+
+void ferry_once_restore_intent(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms)
+{
+    if (find(once, key)->when_ms == FREE)
+        mark(once, key, wall_ms, true);
+}
+
+void ferry_once_restore_void(struct ferry_once *once, const struct ferry_once_key *key)
+{
+    struct entry *entry = find(once, key);
+    if (entry->when_ms == FREE || entry->when_ms == CLAIMED || !entry->intent)
+        return;
+    erase(once, entry);
+    once->marks--;
 }
 
 void ferry_once_release(struct ferry_once *once, const struct ferry_once_key *key)

@@ -5,7 +5,7 @@
  * or is released (it did not; whoever comes next may try).
  *
  * This window lives in memory: at most FERRY_ONCE_KEYS marks, the oldest forgotten first. The marks are what
- * `<internal>.<worker>.effects` keeps across restarts; whoever reads them back enters them with ferry_once_mark.
+ * `<internal>.<worker>.effects` keeps across restarts (marks.c).
  * For one thread at a time. */
 #ifndef FERRY_CONSUMERS_ONCE_H
 #define FERRY_CONSUMERS_ONCE_H
@@ -28,7 +28,8 @@ struct ferry_once_key ferry_once_key_parse(const char hex[33]);
 enum ferry_claim {
     FERRY_CLAIM_OURS, /* claimed by this call */
     FERRY_CLAIM_BUSY, /* somebody is at it: ask again later */
-    FERRY_CLAIM_DONE  /* it took effect inside the window */
+    FERRY_CLAIM_DONE, /* it took effect inside the window */
+    FERRY_CLAIM_DOUBT /* claimed by this call; a worker that died had begun it, and nobody knows whether it took effect */
 };
 
 struct ferry_once;
@@ -45,6 +46,15 @@ FERRY_NODISCARD enum ferry_claim ferry_once_claim(struct ferry_once *once, const
 void ferry_once_mark(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms);
 /* It did not take effect. Nothing happens if there is no claim. */
 void ferry_once_release(struct ferry_once *once, const struct ferry_once_key *key);
+
+/* ---- reading marks back, in the order of their log ---- */
+
+/* It took effect then. Claims of this process know better, and stay. */
+void ferry_once_restore(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms);
+/* It was begun then; what is known of the key already stays. */
+void ferry_once_restore_intent(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms);
+/* What was begun did not take effect. */
+void ferry_once_restore_void(struct ferry_once *once, const struct ferry_once_key *key);
 
 /* How many marks are held. */
 size_t ferry_once_marks(const struct ferry_once *once);

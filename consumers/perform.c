@@ -60,7 +60,9 @@ static bool fail(struct trial *trial, enum ferry_code code)
 {
     if (ferry_code_retry(code) == FERRY_RETRY_LATER)
         return put_off(trial, ferry_clock_mono_ms() + LATER_MS);
-    ferry_task_bury(trial->engine, trial->task, FERRY_OUTCOME_DEAD, code, trial->error.text);
+    struct ferry_next end = {.kind = FERRY_NEXT_BURY, .outcome = FERRY_OUTCOME_DEAD, .code = code};
+    snprintf(end.reason, sizeof end.reason, "%s", trial->error.text);
+    ferry_task_bury(trial->engine, trial->task, &end);
     return false;
 }
 
@@ -207,6 +209,18 @@ static bool has_key(struct trial *trial)
     return code == FERRY_OK || fail(trial, code);
 }
 
+/* From which configuration, and which route of it, the call is made. */
+static void remember_origin(struct trial *trial)
+{
+    struct ferry_task *task = trial->task;
+    ferry_engine_lock(trial->engine);
+    ferry_generation_drop(task->generation);
+    task->generation = trial->evaluator->generation;
+    task->generation->references++;
+    task->index = trial->index;
+    ferry_engine_unlock(trial->engine);
+}
+
 static bool is_first(struct trial *trial)
 {
     struct ferry_task *task = trial->task;
@@ -215,10 +229,15 @@ static bool is_first(struct trial *trial)
     task->key = ferry_once_key_parse(trial->key);
     ferry_engine_lock(trial->engine);
     enum ferry_claim claim = ferry_once_claim(trial->engine->once, &task->key, ferry_clock_wall_ms());
-    task->claimed = claim == FERRY_CLAIM_OURS;
+    task->claimed = claim == FERRY_CLAIM_OURS || claim == FERRY_CLAIM_DOUBT;
     ferry_engine_unlock(trial->engine);
     if (claim == FERRY_CLAIM_DONE)
         return end(trial, FERRY_OUTCOME_DUPLICATE, "it took effect before");
+    if (claim == FERRY_CLAIM_DOUBT) {
+        remember_origin(trial);
+        ferry_call_in_doubt(trial->engine, task, "a worker that had begun it died");
+        return false;
+    }
     return task->claimed || put_off(trial, ferry_clock_mono_ms() + FERRY_CLAIM_AGAIN_MS);
 }
 
@@ -270,16 +289,14 @@ static bool has_token(struct trial *trial)
     return task->token_ms <= now_ms || put_off(trial, task->token_ms);
 }
 
+/* Where a second call would do harm, the log knows of the first before it is made. */
 static bool call(struct trial *trial)
 {
-    struct ferry_task *task = trial->task;
-    ferry_engine_lock(trial->engine);
-    ferry_generation_drop(task->generation);
-    task->generation = trial->evaluator->generation;
-    task->generation->references++;
-    task->index = trial->index;
-    ferry_engine_unlock(trial->engine);
-    ferry_call_begin(trial->engine, task);
+    remember_origin(trial);
+    if (trial->engine->channel->intends)
+        ferry_task_mark(trial->engine, trial->task, FERRY_MARK_INTENT, FERRY_AFTER_CALL, &(struct ferry_next){0});
+    else
+        ferry_call_begin(trial->engine, trial->task);
     return false;
 }
 
@@ -315,9 +332,9 @@ void *ferry_evaluator_run(void *context)
         ferry_engine_unlock(engine);
         if (task == NULL)
             return NULL;
-        if (task->burying)
-            ferry_task_bury_again(engine, task);
-        else if (task->follow)
+        if (task->burying || task->mark != NULL)
+            ferry_task_publish_again(engine, task);
+        else if (task->follow || task->intended)
             ferry_call_begin(engine, task);
         else
             try_task(evaluator, task);

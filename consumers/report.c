@@ -82,7 +82,7 @@ void ferry_report_outcome(struct ferry_engine *engine, const struct ferry_task *
 {
     const struct ferry_event *event = &task->delivery->event;
     bool failed = outcome == FERRY_OUTCOME_DEAD || outcome == FERRY_OUTCOME_DOUBTFUL || outcome == FERRY_OUTCOME_RETRY;
-    char words[320];
+    char words[512];
     ferry_mask_addresses(ferry_slice_from(reason), words, sizeof words);
     count_outcome(engine, task, outcome, code);
     int64_t since_ms = task->called_ms != 0 ? task->called_ms : task->started_ms;

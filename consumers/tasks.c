@@ -74,13 +74,13 @@ static bool is_working(const struct ferry_task *task)
     return task->state == FERRY_TASK_RUNNING || task->state == FERRY_TASK_CALLING;
 }
 
-/* A follow-up is begun also while it is READY for its next exchange. */
+/* A follow-up is begun also while it is READY for its next exchange, and what has an intent in the log for its call. */
 bool ferry_task_begun(const struct ferry_task *task)
 {
-    return task->state >= FERRY_TASK_RUNNING || task->follow;
+    return task->state >= FERRY_TASK_RUNNING || task->follow || task->intended;
 }
 
-static void make_ready(struct ferry_engine *engine, struct ferry_task *task)
+void ferry_task_make_ready(struct ferry_engine *engine, struct ferry_task *task)
 {
     list_remove(task);
     ferry_task_enter(engine, task, FERRY_TASK_READY);
@@ -95,7 +95,7 @@ static void open_gate(struct ferry_engine *engine, struct ferry_slot *slot)
     do {
         if (slot->gated.first == NULL)
             return;
-        make_ready(engine, slot->gated.first);
+        ferry_task_make_ready(engine, slot->gated.first);
     } while (slot->proven);
 }
 
@@ -116,12 +116,13 @@ static void count(struct ferry_engine *engine, struct ferry_task *task, int chan
         count_waiting(task->slot, change);
 }
 
-static void move(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state, bool follow)
+static void move(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state, bool ends)
 {
     bool was_begun = ferry_task_begun(task), was_working = is_working(task);
     count(engine, task, -1);
     task->state = state;
-    task->follow = follow;
+    task->follow = task->follow && !ends;
+    task->intended = task->intended && !ends;
     count(engine, task, 1);
     if (was_working && !is_working(task)) {
         if (task->slot != NULL && task->slot->at_gate == task)
@@ -134,7 +135,7 @@ static void move(struct ferry_engine *engine, struct ferry_task *task, enum ferr
 
 void ferry_task_enter(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state)
 {
-    move(engine, task, state, task->follow);
+    move(engine, task, state, false);
 }
 
 enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_partition *partition,
@@ -156,9 +157,17 @@ enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_pa
     task->slot = slot;
     delivery->references++;
     link_to_partition(partition, task);
-    if (head)
-        make_ready(engine, task);
+    if (head && !partition->restoring)
+        ferry_task_make_ready(engine, task);
     return FERRY_OK;
+}
+
+void ferry_tasks_release(struct ferry_engine *engine, struct ferry_held_partition *partition)
+{
+    partition->restoring = false;
+    for (struct ferry_task *task = partition->first; task != NULL; task = task->behind)
+        if (task->state == FERRY_TASK_QUEUED && ferry_lane_is_head(&task->place))
+            ferry_task_make_ready(engine, task);
 }
 
 /* ---- the end ---- */
@@ -181,12 +190,12 @@ static void release_delivery(struct ferry_held_partition *partition, struct ferr
 static void remove_task(struct ferry_engine *engine, struct ferry_task *task)
 {
     struct ferry_held_partition *partition = task->partition;
-    move(engine, task, FERRY_TASK_QUEUED, false); /* out of every count */
+    move(engine, task, FERRY_TASK_QUEUED, true); /* out of every count */
     ferry_timers_cancel(&engine->timers, &task->timer);
     list_remove(task);
     struct ferry_lane_place *successor = ferry_lanes_leave(&engine->lanes, &task->place);
-    if (successor != NULL)
-        make_ready(engine, task_of_place(successor));
+    if (successor != NULL && !task_of_place(successor)->partition->restoring)
+        ferry_task_make_ready(engine, task_of_place(successor));
     if (task->claimed)
         ferry_once_release(engine->once, &task->key); /* nothing happens if it was marked */
     if (task->slot != NULL && task->slot->at_gate == NULL)
@@ -235,7 +244,7 @@ static void wake_due(struct ferry_engine *engine, int64_t now_ms)
 {
     for (struct ferry_timer *timer; (timer = ferry_timers_first(&engine->timers)) != NULL && timer->due_ms <= now_ms;) {
         ferry_timers_cancel(&engine->timers, timer);
-        make_ready(engine, task_of_timer(timer));
+        ferry_task_make_ready(engine, task_of_timer(timer));
     }
 }
 
@@ -243,7 +252,7 @@ static void wake_due(struct ferry_engine *engine, int64_t now_ms)
 static bool stop_at_gate(struct ferry_engine *engine, struct ferry_task *task)
 {
     struct ferry_slot *slot = task->slot;
-    if (slot == NULL || slot->proven || task->follow || task->burying)
+    if (slot == NULL || slot->proven || task->follow || task->burying || task->mark != NULL)
         return false;
     if (slot->at_gate == NULL) {
         slot->at_gate = task;

@@ -26,6 +26,8 @@ struct worker {
     size_t evaluator_count;
     pthread_t poller;
     bool polling;
+    pthread_t restorer;
+    bool restoring;
     struct ferry_series *reload_success;
     bool topics_created;
     int64_t create_again_ms;
@@ -103,7 +105,8 @@ static enum ferry_code start_threads(struct worker *worker, struct ferry_error *
             return code != FERRY_OK ? code : ferry_fail(error, FERRY_SYSTEM, "cannot start a thread");
         }
     }
-    worker->polling = pthread_create(&worker->poller, NULL, ferry_poller_run, engine) == 0;
+    worker->restoring = pthread_create(&worker->restorer, NULL, ferry_restorer_run, engine) == 0;
+    worker->polling = worker->restoring && pthread_create(&worker->poller, NULL, ferry_poller_run, engine) == 0;
     return worker->polling ? FERRY_OK : ferry_fail(error, FERRY_SYSTEM, "cannot start a thread");
 }
 
@@ -146,11 +149,14 @@ static void stop_threads(struct worker *worker, int64_t timeout_ms)
     ferry_engine_lock(engine);
     engine->stopping = true;
     engine->stop_by_ms = ferry_clock_mono_ms() + timeout_ms;
+    pthread_cond_broadcast(&engine->restore);
     ferry_engine_unlock(engine);
     if (worker->polling)
         pthread_join(worker->poller, NULL);
     else if (engine->consumer != NULL)
         ferry_consumer_close(engine->consumer);
+    if (worker->restoring)
+        pthread_join(worker->restorer, NULL);
     ferry_engine_lock(engine);
     engine->ended = true;
     pthread_cond_broadcast(&engine->work);

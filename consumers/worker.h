@@ -99,6 +99,8 @@ struct ferry_channel {
     const struct ferry_worker_config *(*worker)(const struct ferry_config *config);
     size_t (*route_count)(const struct ferry_config *config);
     const struct ferry_route_config *(*route)(const struct ferry_config *config, size_t index);
+    /* A second call would do harm: an intent is written before each, so that a crash in the middle is noticed. */
+    bool intends;
     /* Looks at the configuration when the program starts, and logs what of it is not carried out; may be NULL. */
     void (*look)(const struct ferry_config *config);
     /* The trust anchors of its connections; NULL: the system's. */

@@ -92,6 +92,7 @@ const struct ferry_channel ferry_automation_channel = {
     .name = "automation",
     .program = "ferry-automation",
     .section = FERRY_SECTION_AUTOMATION,
+    .intends = true,
     .worker = worker,
     .route_count = route_count,
     .route = route,

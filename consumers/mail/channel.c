@@ -194,6 +194,7 @@ const struct ferry_channel ferry_mail_channel = {
     .name = "mail",
     .program = "ferry-mail",
     .section = FERRY_SECTION_MAIL,
+    .intends = true,
     .worker = worker,
     .route_count = route_count,
     .route = route,

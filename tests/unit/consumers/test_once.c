@@ -133,6 +133,86 @@ static void a_long_random_life_agrees_with_a_plain_table(void **state)
     ferry_once_free(once);
 }
 
+/* ---- marks that are read back ---- */
+
+static void what_was_read_back_is_done(void **state)
+{
+    (void)state;
+    struct ferry_once *once = ferry_once_new(1000, 100);
+    struct ferry_once_key key = key_of(1);
+    ferry_once_restore(once, &key, 10);
+    ferry_once_restore(once, &key, 10); /* read twice, by two partitions of one number */
+    assert_int_equal(ferry_once_marks(once), 1);
+    assert_int_equal(ferry_once_claim(once, &key, 500), FERRY_CLAIM_DONE);
+    ferry_once_free(once);
+}
+
+static void an_intent_alone_is_in_doubt_once(void **state)
+{
+    (void)state;
+    struct ferry_once *once = ferry_once_new(1000, 100);
+    struct ferry_once_key key = key_of(1);
+    ferry_once_restore_intent(once, &key, 10);
+    assert_int_equal(ferry_once_claim(once, &key, 500), FERRY_CLAIM_DOUBT);
+    assert_int_equal(ferry_once_claim(once, &key, 500), FERRY_CLAIM_BUSY);
+    ferry_once_mark(once, &key, 501);
+    assert_int_equal(ferry_once_claim(once, &key, 502), FERRY_CLAIM_DONE);
+    ferry_once_free(once);
+}
+
+static void a_mark_behind_an_intent_says_done(void **state)
+{
+    (void)state;
+    struct ferry_once *once = ferry_once_new(1000, 100);
+    struct ferry_once_key key = key_of(1);
+    ferry_once_restore_intent(once, &key, 10);
+    ferry_once_restore(once, &key, 10);
+    assert_int_equal(ferry_once_claim(once, &key, 500), FERRY_CLAIM_DONE);
+    ferry_once_restore_intent(once, &key, 20); /* the log is read again from its beginning */
+    assert_int_equal(ferry_once_claim(once, &key, 500), FERRY_CLAIM_DONE);
+    ferry_once_free(once);
+}
+
+static void an_intent_that_was_taken_back_is_nothing(void **state)
+{
+    (void)state;
+    struct ferry_once *once = ferry_once_new(1000, 100);
+    struct ferry_once_key key = key_of(1), done = key_of(2);
+    ferry_once_restore_intent(once, &key, 10);
+    ferry_once_restore_void(once, &key);
+    assert_int_equal(ferry_once_marks(once), 0);
+    assert_int_equal(ferry_once_claim(once, &key, 500), FERRY_CLAIM_OURS);
+    ferry_once_restore(once, &done, 10);
+    ferry_once_restore_void(once, &done);
+    assert_int_equal(ferry_once_claim(once, &done, 500), FERRY_CLAIM_DONE);
+    ferry_once_free(once);
+}
+
+static void a_claim_of_our_own_knows_better_than_the_log(void **state)
+{
+    (void)state;
+    struct ferry_once *once = ferry_once_new(1000, 100);
+    struct ferry_once_key key = key_of(1);
+    assert_int_equal(ferry_once_claim(once, &key, 10), FERRY_CLAIM_OURS);
+    ferry_once_restore_intent(once, &key, 5);
+    ferry_once_restore_void(once, &key);
+    ferry_once_restore(once, &key, 6);
+    assert_int_equal(ferry_once_claim(once, &key, 11), FERRY_CLAIM_BUSY);
+    ferry_once_release(once, &key);
+    assert_int_equal(ferry_once_claim(once, &key, 12), FERRY_CLAIM_OURS);
+    ferry_once_free(once);
+}
+
+static void intents_expire_with_the_window(void **state)
+{
+    (void)state;
+    struct ferry_once *once = ferry_once_new(1000, 100);
+    struct ferry_once_key key = key_of(1);
+    ferry_once_restore_intent(once, &key, 10);
+    assert_int_equal(ferry_once_claim(once, &key, 1010), FERRY_CLAIM_OURS);
+    ferry_once_free(once);
+}
+
 /* ---- effect keys ---- */
 
 static struct ferry_pair extensions[] = {{FERRY_SLICE_LITERAL("tenantid"), FERRY_SLICE_LITERAL("t1")}};
@@ -244,6 +324,12 @@ int main(void)
         cmocka_unit_test(an_old_mark_behind_a_young_one_counts_by_its_time),
         cmocka_unit_test(over_the_most_keys_the_oldest_gives_way),
         cmocka_unit_test(a_long_random_life_agrees_with_a_plain_table),
+        cmocka_unit_test(what_was_read_back_is_done),
+        cmocka_unit_test(an_intent_alone_is_in_doubt_once),
+        cmocka_unit_test(a_mark_behind_an_intent_says_done),
+        cmocka_unit_test(an_intent_that_was_taken_back_is_nothing),
+        cmocka_unit_test(a_claim_of_our_own_knows_better_than_the_log),
+        cmocka_unit_test(intents_expire_with_the_window),
         cmocka_unit_test(two_names_of_one_creation_have_one_key),
         cmocka_unit_test(an_update_goes_by_its_id),
         cmocka_unit_test(another_senders_creation_goes_by_its_id),

@@ -1,0 +1,222 @@
+/* What a worker writes to Kafka: dead letters, and marks of effects. Both are sent as often as it takes, and what hangs
+ * on them (a settled record, a call) comes after the report, never before. */
+#include "consumers/backoff.h"
+#include "consumers/dead_letter.h"
+#include "consumers/engine.h"
+#include "core/clock.h"
+#include "core/log.h"
+
+enum { AGAIN_FIRST_MS = 1000, AGAIN_MAX_MS = 30000 };
+
+static enum ferry_code send_to(struct ferry_engine *engine, const struct ferry_record *record, int32_t partition,
+                               struct ferry_task *task, struct ferry_error *error)
+{
+    pthread_mutex_lock(&engine->producer_lock);
+    enum ferry_code code = engine->producer != NULL
+                               ? ferry_producer_send_to(engine->producer, record, partition, task, error)
+                               : ferry_fail(error, FERRY_KAFKA_FATAL, "there is no producer at this moment");
+    pthread_mutex_unlock(&engine->producer_lock);
+    return code;
+}
+
+/* Kafka cannot take it now: the offset stays where it is. */
+static void put_off(struct ferry_engine *engine, struct ferry_task *task, const char *reason)
+{
+    const char *topic = task->mark != NULL ? engine->effects_topic : engine->dead_letter_topic;
+    ferry_log(FERRY_LOG_WARN, "a record could not be written, trying again",
+              FERRY_FIELDS(ferry_text("topic", topic), ferry_text("reason", reason)));
+    ferry_engine_lock(engine);
+    int64_t delay_ms = ferry_backoff_ms(AGAIN_FIRST_MS, AGAIN_MAX_MS, ++task->publish_failures, ferry_random());
+    ferry_task_put_off(engine, task, FERRY_TASK_WAITING, ferry_clock_mono_ms() + delay_ms);
+    ferry_engine_unlock(engine);
+}
+
+static void end(struct ferry_engine *engine, struct ferry_task *task)
+{
+    ferry_report_outcome(engine, task, task->end.outcome, task->end.code, task->end.reason);
+    ferry_engine_lock(engine);
+    ferry_task_settle(engine, task);
+    ferry_engine_unlock(engine);
+}
+
+/* ---- dead letters ---- */
+
+/* From a successful send on the task may be gone. */
+static enum ferry_code send_letter(struct ferry_engine *engine, struct ferry_task *task, struct ferry_error *error)
+{
+    FERRY_CLEANUP(ferry_arena_done) struct ferry_arena arena = {0};
+    const struct ferry_dead_letter letter = {.error = task->end.code,
+                                             .reason = task->end.reason,
+                                             .attempts = task->attempts,
+                                             .route = task->slot != NULL ? task->slot->name : NULL,
+                                             .failed_at_ms = ferry_clock_wall_ms()};
+    struct ferry_record record;
+    if (ferry_dead_letter_make(&letter, &task->delivery->fetched->record, engine->dead_letter_topic, &arena,
+                               &record) != FERRY_OK)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    return send_to(engine, &record, -1, task, error);
+}
+
+void ferry_task_bury(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next)
+{
+    task->burying = true;
+    task->failed = false;
+    task->publish_failures = 0;
+    task->end = *next;
+    ferry_effect_done(&task->effect);
+    ferry_task_publish_again(engine, task);
+}
+
+/* ---- marks ---- */
+
+/* The effects partition of the task; -1: there is no effects topic. */
+static int32_t partition_of(struct ferry_engine *engine, const struct ferry_task *task)
+{
+    ferry_engine_lock(engine);
+    int32_t partition = engine->effects_width > 0 ? task->partition->number % engine->effects_width : -1;
+    ferry_engine_unlock(engine);
+    return partition;
+}
+
+/* The value is static text, so nobody has to keep it until the report. */
+static enum ferry_code send_mark(struct ferry_engine *engine, const struct ferry_task *task, const char *value,
+                                 int32_t partition, struct ferry_task *tag, struct ferry_error *error)
+{
+    const struct ferry_record record = {
+        .topic = ferry_slice_from(engine->effects_topic),
+        .key = ferry_slice_of((const char *)task->key.bytes, sizeof task->key.bytes),
+        .value = ferry_slice_from(value),
+    };
+    return send_to(engine, &record, partition, tag, error);
+}
+
+/* What comes after it is an evaluator's affair: this may be the producer's thread. */
+static void hand_to_evaluator(struct ferry_engine *engine, struct ferry_task *task, bool intended)
+{
+    ferry_engine_lock(engine);
+    task->intended = intended;
+    ferry_task_make_ready(engine, task);
+    ferry_engine_unlock(engine);
+}
+
+static void marked(struct ferry_engine *engine, struct ferry_task *task)
+{
+    task->mark = NULL;
+    if (task->after == FERRY_AFTER_SETTLE) {
+        end(engine, task);
+        return;
+    }
+    hand_to_evaluator(engine, task, true);
+}
+
+void ferry_task_mark(struct ferry_engine *engine, struct ferry_task *task, const char *mark, enum ferry_after after,
+                     const struct ferry_next *next)
+{
+    task->mark = mark;
+    task->after = after;
+    task->end = *next;
+    task->failed = false;
+    task->publish_failures = 0;
+    ferry_task_publish_again(engine, task);
+}
+
+void ferry_task_withdraw(struct ferry_engine *engine, struct ferry_task *task)
+{
+    int32_t partition = partition_of(engine, task);
+    if (!task->intended)
+        return;
+    ferry_engine_lock(engine);
+    task->intended = false; /* still begun: it is RUNNING */
+    ferry_engine_unlock(engine);
+    if (partition >= 0 && send_mark(engine, task, NULL, partition, NULL, NULL) != FERRY_OK)
+        ferry_log(FERRY_LOG_WARN, "an intent could not be taken back; after a crash the effect will be in doubt",
+                  FERRY_FIELDS(ferry_text("route", task->slot->name)));
+}
+
+/* ---- both ---- */
+
+static void buried(struct ferry_engine *engine, struct ferry_task *task)
+{
+    task->burying = false;
+    if (task->end.outcome != FERRY_OUTCOME_DOUBTFUL) {
+        end(engine, task);
+        return;
+    }
+    task->mark = FERRY_MARK_DOUBT;
+    task->after = FERRY_AFTER_SETTLE;
+    hand_to_evaluator(engine, task, task->intended);
+}
+
+void ferry_task_publish_again(struct ferry_engine *engine, struct ferry_task *task)
+{
+    struct ferry_error error = {0};
+    bool marking = task->mark != NULL;
+    int32_t partition = marking ? partition_of(engine, task) : -1;
+    ferry_engine_lock(engine);
+    ferry_task_enter(engine, task, marking ? FERRY_TASK_MARKING : FERRY_TASK_BURYING);
+    ferry_engine_unlock(engine);
+    if (marking && partition < 0) {
+        marked(engine, task);
+        return;
+    }
+    enum ferry_code code = marking ? send_mark(engine, task, task->mark, partition, task, &error)
+                                   : send_letter(engine, task, &error);
+    if (code != FERRY_OK)
+        put_off(engine, task, error.text);
+}
+
+static void reported(void *context, const struct ferry_report *report)
+{
+    struct ferry_engine *engine = context;
+    struct ferry_task *task = report->tag;
+    if (task == NULL)
+        return;
+    if (report->code != FERRY_OK)
+        put_off(engine, task, report->reason);
+    else if (task->mark != NULL)
+        marked(engine, task);
+    else
+        buried(engine, task);
+}
+
+/* ---- the producer ---- */
+
+static enum ferry_code open_producer(struct ferry_engine *engine, struct ferry_error *error)
+{
+    const struct ferry_producer_listener listener = {.context = engine, .report = reported};
+    ferry_engine_lock(engine);
+    struct ferry_generation *generation = engine->current;
+    generation->references++;
+    ferry_engine_unlock(engine);
+    enum ferry_code code =
+        ferry_producer_open(generation->config->kafka, engine->channel->worker(generation->config)->kafka, &listener,
+                            engine->metrics, &engine->producer, error);
+    ferry_engine_lock(engine);
+    ferry_generation_drop(generation);
+    ferry_engine_unlock(engine);
+    return code;
+}
+
+enum ferry_code ferry_engine_open_producer(struct ferry_engine *engine, struct ferry_error *error)
+{
+    pthread_mutex_lock(&engine->producer_lock);
+    enum ferry_code code = open_producer(engine, error);
+    pthread_mutex_unlock(&engine->producer_lock);
+    return code;
+}
+
+void ferry_engine_mend_producer(struct ferry_engine *engine)
+{
+    struct ferry_error error = {0};
+    pthread_mutex_lock(&engine->producer_lock);
+    bool broken = engine->producer == NULL || ferry_producer_broken(engine->producer);
+    if (broken && engine->producer != NULL)
+        ferry_producer_close(engine->producer); /* what was in flight is reported, and put off */
+    if (broken)
+        engine->producer = NULL;
+    enum ferry_code code = broken ? open_producer(engine, &error) : FERRY_OK;
+    pthread_mutex_unlock(&engine->producer_lock);
+    if (broken)
+        ferry_log(FERRY_LOG_WARN, code == FERRY_OK ? "the producer was replaced" : "the producer cannot be replaced",
+                  FERRY_FIELDS(ferry_text("reason", error.text)));
+}
