@@ -159,14 +159,6 @@ static int find_route(struct attempt *attempt)
     return no_such_route(attempt);
 }
 
-static bool takes(const struct ferry_route_config *route, const char *event)
-{
-    for (size_t i = 0; i < route->events.count; i++)
-        if (ferry_glob_match(route->events.items[i], ferry_slice_from(event)))
-            return true;
-    return false;
-}
-
 /* ---- running the worker's program ---- */
 
 static void become(const struct attempt *attempt, bool send, int input, int output)
@@ -231,8 +223,28 @@ static void try_file(struct attempt *attempt)
         return;
     }
     run_and_print(attempt, attempt->file, false, ferry_buffer_slice(&event));
-    if (attempt->send)
+    if (attempt->send && attempt->worst == FERRY_EXIT_DONE)
         run_and_print(attempt, "sending", true, ferry_buffer_slice(&event));
+}
+
+/* The next line but a mail's date, which may be a second later from one form to the next. */
+static struct ferry_slice next_line(struct ferry_slice *rest)
+{
+    struct ferry_slice line;
+    do {
+        const char *end = rest->len > 0 ? memchr(rest->ptr, '\n', rest->len) : NULL;
+        line = ferry_slice_of(rest->ptr, end != NULL ? (size_t)(end - rest->ptr) + 1 : rest->len);
+        *rest = ferry_slice_skip(*rest, line.len);
+    } while (ferry_slice_starts(line, "Date: "));
+    return line;
+}
+
+static bool same(struct ferry_slice a, struct ferry_slice b)
+{
+    bool equal = true;
+    while (equal && (a.len > 0 || b.len > 0))
+        equal = ferry_slice_equal(next_line(&a), next_line(&b));
+    return equal;
 }
 
 /* One group of forms with the same output: "legacy, hybrid". Marks them as shown. */
@@ -240,7 +252,7 @@ static void print_group(const struct ferry_buffer *outputs, bool *shown, size_t 
 {
     char heading[64] = "";
     for (size_t f = first; f < FORMS; f++) {
-        if (shown[f] || !ferry_slice_equal(ferry_buffer_slice(&outputs[f]), ferry_buffer_slice(&outputs[first])))
+        if (shown[f] || !same(ferry_buffer_slice(&outputs[f]), ferry_buffer_slice(&outputs[first])))
             continue;
         shown[f] = true;
         size_t len = strlen(heading);
@@ -271,12 +283,21 @@ static void try_example(struct attempt *attempt, const struct ferry_catalog_entr
     for (size_t f = 0; f < FORMS; f++)
         if (!shown[f])
             print_group(outputs, shown, f);
-    if (send)
+    if (send && attempt->worst == FERRY_EXIT_DONE)
         run_and_print(attempt, "sending", true, ferry_buffer_slice(&bodies[FORMS - 1]));
     for (size_t f = 0; f < FORMS; f++) {
         ferry_buffer_done(&bodies[f]);
         ferry_buffer_done(&outputs[f]);
     }
+}
+
+/* The first glob of the route that an event matches, or the number of globs. */
+static size_t glob_of(const struct ferry_route_config *route, const char *event)
+{
+    size_t i = 0;
+    while (i < route->events.count && !ferry_glob_match(route->events.items[i], ferry_slice_from(event)))
+        i++;
+    return i;
 }
 
 static void try_named(struct attempt *attempt)
@@ -286,20 +307,23 @@ static void try_named(struct attempt *attempt)
         note(attempt, FERRY_EXIT_USAGE);
         return;
     }
-    if (!takes(attempt->found, entry->canonical))
+    if (glob_of(attempt->found, entry->canonical) == attempt->found->events.count)
         fprintf(stderr, "ferry: note that %s/%s does not take %s\n", attempt->worker, attempt->route, entry->canonical);
     try_example(attempt, entry, attempt->send);
 }
 
-/* Examples of the first few events that the route takes. */
+/* Examples of the first few events that the route takes, in the order of its globs. */
 static void try_some(struct attempt *attempt)
 {
     size_t count, matches = 0;
     const struct ferry_catalog_entry *entries = ferry_catalog_entries(&count);
-    for (size_t i = 0; i < count; i++) {
-        bool first = ferry_catalog_find_event(ferry_slice_from(entries[i].canonical)) == &entries[i];
-        if (first && takes(attempt->found, entries[i].canonical) && ++matches <= EXAMPLES)
-            try_example(attempt, &entries[i], attempt->send && matches == 1);
+    for (size_t glob = 0; glob < attempt->found->events.count; glob++) {
+        for (size_t i = 0; i < count; i++) {
+            const char *event = entries[i].canonical;
+            bool first = ferry_catalog_find_event(ferry_slice_from(event)) == &entries[i];
+            if (first && glob_of(attempt->found, event) == glob && ++matches <= EXAMPLES)
+                try_example(attempt, &entries[i], attempt->send && matches == 1);
+        }
     }
     if (matches > EXAMPLES)
         printf("and %zu more events; --event NAME shows one\n", matches - EXAMPLES);
