@@ -12,6 +12,7 @@ enum {
     POLL_MS = 1000, /* libcurl's own timers shorten it */
     KEPT_CONNECTIONS = 64,
     CONNECT_TIMEOUT_MS = 10000,
+    DEFAULT_TIMEOUT_MS = 30000, /* libcurl would take 0 as "for ever" */
 };
 
 struct ferry_client {
@@ -43,7 +44,7 @@ struct ferry_job *ferry_job_new(const struct ferry_client *client, int64_t timeo
     curl_easy_setopt(job->easy, CURLOPT_PRIVATE, job);
     curl_easy_setopt(job->easy, CURLOPT_ERRORBUFFER, job->reason);
     curl_easy_setopt(job->easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(job->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    curl_easy_setopt(job->easy, CURLOPT_TIMEOUT_MS, timeout_ms > 0 ? (long)timeout_ms : DEFAULT_TIMEOUT_MS);
     curl_easy_setopt(job->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     curl_easy_setopt(job->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (client->ca_file != NULL) {

@@ -40,7 +40,7 @@ struct ferry_http_request {
     const struct ferry_pair *headers;
     size_t header_count;
     struct ferry_slice body;
-    int64_t timeout_ms;
+    int64_t timeout_ms; /* of the whole exchange; 0: 30 s */
 };
 
 /* One mail to one recipient. `message` is a whole RFC 5322 message with CRLF line ends. */

@@ -135,11 +135,19 @@ static bool is_one_of(const char *method, const char *const *methods)
     return false;
 }
 
+static bool is_token(const char *method)
+{
+    return method[0] != '\0' &&
+           strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_") == strlen(method);
+}
+
 static enum ferry_code set_body(struct ferry_job *job, const struct ferry_http_request *request,
                                 struct ferry_error *error)
 {
     static const char *const idempotent[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", NULL};
     static const char *const bodied[] = {"POST", "PUT", "PATCH", NULL};
+    if (!is_token(request->method))
+        return ferry_fail(error, FERRY_CONFIG, "a method is one word of letters");
     bool repeatable = is_one_of(request->method, idempotent);
     if (request->body.len > 0 || is_one_of(request->method, bodied)) {
         curl_easy_setopt(job->easy, CURLOPT_POST, 1L);

@@ -110,61 +110,6 @@ static void a_pause_loses_and_repeats_nothing(void **state)
     cluster_stop(cluster);
 }
 
-/* ---- members ---- */
-
-static void a_second_member_takes_over_where_the_first_has_settled(void **state)
-{
-    (void)state;
-    struct cluster *cluster = cluster_start();
-    cluster_topic(cluster, "events", 2);
-    cluster_fill(cluster, "events", 0, 0, 9);
-    cluster_fill(cluster, "events", 1, 0, 9);
-    struct member first, second;
-    join(&first, cluster, "events", FERRY_START_EARLIEST);
-    int taken = 0;
-    while (taken < 20) {
-        struct ferry_fetched *fetched = ferry_consumer_poll(first.consumer, 100);
-        taken += fetched != NULL;
-        if (fetched != NULL && fetched->record.offset < 6)
-            ferry_consumer_store(first.consumer, "events", fetched->record.partition, fetched->record.offset + 1);
-        ferry_fetched_free(fetched);
-    }
-    join(&second, cluster, "events", FERRY_START_EARLIEST);
-    int64_t until = ferry_clock_mono_ms() + 30000, seen = -1;
-    while (seen < 0 && ferry_clock_mono_ms() < until) {
-        assert_null(ferry_consumer_poll(first.consumer, 20)); /* what it keeps it does not get twice */
-        struct ferry_fetched *fetched = ferry_consumer_poll(second.consumer, 20);
-        if (fetched != NULL)
-            seen = fetched->record.offset;
-        ferry_fetched_free(fetched);
-    }
-    assert_int_equal(seen, 6);
-    assert_int_equal(first.assigned, 1);
-    assert_int_equal(first.revocations, 1);
-    assert_false(first.lost);
-    assert_int_equal(second.assigned, 1);
-    leave(&second);
-    leave(&first);
-    cluster_stop(cluster);
-}
-
-static void leaving_does_not_wait_for_a_broker_that_is_away(void **state)
-{
-    (void)state;
-    struct cluster *cluster = cluster_start();
-    cluster_topic(cluster, "events", 1);
-    cluster_fill(cluster, "events", 0, 0, 9);
-    struct member member;
-    join(&member, cluster, "events", FERRY_START_EARLIEST);
-    expect(&member, "events", 0, true);
-    rd_kafka_mock_broker_set_down(cluster->mock, 1);
-    int64_t began = ferry_clock_mono_ms();
-    leave(&member);
-    assert_true(ferry_clock_mono_ms() - began < 9900);
-    assert_int_equal(member.assigned, 0);
-    cluster_stop(cluster);
-}
-
 /* ---- lag ---- */
 
 static double lag(struct ferry_metrics *metrics, int32_t partition)
@@ -236,8 +181,6 @@ int main(void)
         cmocka_unit_test(what_is_stored_during_a_revocation_is_committed),
         cmocka_unit_test(stores_are_committed_in_the_background),
         cmocka_unit_test(a_pause_loses_and_repeats_nothing),
-        cmocka_unit_test(a_second_member_takes_over_where_the_first_has_settled),
-        cmocka_unit_test(leaving_does_not_wait_for_a_broker_that_is_away),
         cmocka_unit_test(lag_is_what_is_not_settled),
         cmocka_unit_test(a_bad_property_or_expression_is_told),
     };

@@ -238,6 +238,19 @@ static void a_line_break_in_a_header_is_refused(void **state)
     end(&f);
 }
 
+static void a_method_that_is_no_word_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "GET /x HTTP/1.1\r\nA: b", "GET ", "G\tT"};
+    struct fixture f;
+    begin(&f, answer_all, "http", "127.0.0.1");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct ferry_http_request request = {.method = bad[i], .url = f.url};
+        assert_int_equal(ferry_client_http(f.client, &request, outcome_take, f.outcome, NULL), FERRY_CONFIG);
+    }
+    end(&f);
+}
+
 static void a_second_request_takes_the_same_connection(void **state)
 {
     (void)state;
@@ -555,6 +568,7 @@ int main(void)
         cmocka_unit_test(a_path_stays_as_it_is),
         cmocka_unit_test(a_large_body_arrives_whole),
         cmocka_unit_test(a_line_break_in_a_header_is_refused),
+        cmocka_unit_test(a_method_that_is_no_word_is_refused),
         cmocka_unit_test(a_second_request_takes_the_same_connection),
         cmocka_unit_test(a_refused_connection_was_not_sent),
         cmocka_unit_test(an_unknown_name_was_not_sent),
