@@ -153,6 +153,13 @@ static bool is_ready(struct demo *demo, enum ferry_site_port port, char *why, si
     return ready;
 }
 
+static enum ferry_code give_up(const struct demo *demo, size_t program, const char *why, struct ferry_error *error)
+{
+    ferry_crew_report(&demo->crew.members[program], stderr);
+    return ferry_fail(error, FERRY_UNAVAILABLE, "%s is not ready after %d s: %s", programs[program], READY_MS / 1000,
+                      why);
+}
+
 static enum ferry_code await_programs(struct demo *demo, struct ferry_error *error)
 {
     int64_t until = ferry_clock_mono_ms() + READY_MS;
@@ -162,8 +169,7 @@ static enum ferry_code await_programs(struct demo *demo, struct ferry_error *err
             if (!go_on(demo))
                 return ferry_fail(error, FERRY_STOPPING, "stopped while starting");
             if (ferry_clock_mono_ms() > until)
-                return ferry_fail(error, FERRY_UNAVAILABLE, "%s is not ready after %d s: %s", programs[i],
-                                  READY_MS / 1000, why);
+                return give_up(demo, i, why, error);
             nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
         }
     }
@@ -198,9 +204,12 @@ static const struct stage {
     const char *what;
     enum ferry_code (*start)(struct demo *demo, struct ferry_error *error);
 } stages[] = {
-    {"make a place for its files", open_site}, {"start the stand-ins", start_stand_ins},
-    {"start the broker", start_broker},        {"start the programs", start_programs},
-    {"see them ready", await_programs},        {"read from the broker", open_reader},
+    {"make a place for its files", open_site},
+    {"start the stand-ins", start_stand_ins},
+    {"start the broker", start_broker},
+    {"start the programs", start_programs},
+    {"begin", await_programs},
+    {"read from the broker", open_reader},
 };
 
 static void stop(struct demo *demo)

@@ -90,7 +90,9 @@ static void print_tail(const char *path, FILE *out)
 
 void ferry_crew_report(const struct ferry_crew_member *member, FILE *out)
 {
-    if (WIFSIGNALED(member->status))
+    if (member->pid != 0)
+        fprintf(out, "%s is running; the end of its log:\n", member->name);
+    else if (WIFSIGNALED(member->status))
         fprintf(out, "%s ended by signal %d; the end of its log:\n", member->name, WTERMSIG(member->status));
     else
         fprintf(out, "%s ended with exit status %d; the end of its log:\n", member->name, WEXITSTATUS(member->status));

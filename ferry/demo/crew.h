@@ -27,7 +27,7 @@ FERRY_NODISCARD enum ferry_code ferry_crew_start(struct ferry_crew *crew, const 
                                                  const char *log, struct ferry_error *error);
 /* A member that has ended although nobody asked, or NULL. */
 const struct ferry_crew_member *ferry_crew_lost(struct ferry_crew *crew);
-/* How it ended ("exit status 1", "signal 11") and the last lines of its log. */
+/* How it ended ("exit status 1", "signal 11"), or that it runs, and the last lines of its log. */
 void ferry_crew_report(const struct ferry_crew_member *member, FILE *out);
 /* SIGTERM to all, SIGKILL to those that are still there after `patience_ms`. */
 void ferry_crew_stop(struct ferry_crew *crew, int64_t patience_ms);
