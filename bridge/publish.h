@@ -52,9 +52,9 @@ struct ferry_parcel_list {
 struct ferry_outlet {
     int wake_fd; /* an eventfd, written once a batch when something is ready */
     pthread_mutex_t lock;
-    struct ferry_parcel_list ready;   /* under the lock */
-    struct ferry_parcel_list batch;   /* report thread alone: reports of the batch at hand */
-    struct ferry_outlet *next_dirty;  /* report thread alone */
+    struct ferry_parcel_list ready;    /* under the lock */
+    struct ferry_parcel_list batch;    /* report thread alone: reports of the batch at hand */
+    struct ferry_outlet *next_dirty;   /* report thread alone */
     struct ferry_parcel_list waiting;  /* for Kafka; owner alone; by deadline */
     struct ferry_parcel_list spooling; /* for the spool; owner alone; by deadline */
 };

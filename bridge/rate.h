@@ -9,7 +9,7 @@
 
 struct ferry_bucket {
     struct ferry_rate rate;
-    _Atomic int64_t empty_until_ns; /* when the bucket would be full again, on the monotonic clock */
+    _Atomic int64_t full_again_ns; /* on the monotonic clock, when no more is taken */
 };
 
 /* A full bucket; a rate of 0 events never refuses. */

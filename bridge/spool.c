@@ -6,22 +6,17 @@
  */
 #include "bridge/spool.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "bridge/spool_file.h"
 #include "bridge/spool_row.h"
 #include "core/clock.h"
 #include "core/log.h"
 
-enum { FORMAT = 1, BATCH = 64, COLLECT_MS = 2, ROW_OVERHEAD = 64, RECORD_MAX_BYTES = 64 << 20 };
+enum { BATCH = 64, COLLECT_MS = 2, ROW_OVERHEAD = 64, RECORD_MAX_BYTES = 64 << 20 };
 
 enum work_kind { WORK_APPEND, WORK_MARK, WORK_ASIDE, WORK_DELETE, WORK_SYNC, WORK_KINDS };
 
@@ -52,14 +47,10 @@ struct waiter {
 
 struct ferry_spool {
     struct ferry_spool_listener listener;
-    int lock_fd;
+    struct ferry_spool_file *file;
     int64_t limit_bytes;
     int64_t last_sequence;
-    sqlite3 *writing; /* the writer's connection */
-    sqlite3 *reading; /* the feeder's */
-    sqlite3_stmt *statements[WORK_KINDS];
-    sqlite3_stmt *aside_delete;
-    int64_t change; /* rows that the transaction adds; the writer's own */
+    struct ferry_series *rows_gauge, *bytes_gauge, *oldest_gauge, *aside_counter;
 
     pthread_t writer;
     pthread_mutex_t lock; /* of everything below */
@@ -71,7 +62,6 @@ struct ferry_spool {
     int64_t rows;
     int64_t used_bytes;   /* pages in use, after the last commit */
     int64_t queued_bytes; /* of rows that are on their way */
-    struct ferry_series *rows_gauge, *bytes_gauge, *oldest_gauge, *aside_counter;
 };
 
 /* ---- lists ---- */
@@ -116,121 +106,62 @@ static void enqueue(struct ferry_spool *spool, struct work *work)
     pthread_cond_signal(&spool->queued);
 }
 
-/* ---- the transaction; the writer's thread ---- */
+/* ---- the writer ---- */
 
-static bool run(sqlite3_stmt *statement)
+static bool carry_out(struct ferry_spool_file *file, const struct work *work)
 {
-    bool good = sqlite3_step(statement) == SQLITE_DONE;
-    return sqlite3_reset(statement) == SQLITE_OK && good;
-}
-
-static bool insert_row(struct ferry_spool *spool, const struct work *work)
-{
-    sqlite3_stmt *insert = spool->statements[WORK_APPEND];
-    struct ferry_slice bytes = ferry_buffer_slice(&work->bytes);
-    sqlite3_bind_int64(insert, 1, work->sequence);
-    sqlite3_bind_text(insert, 2, work->topic, -1, SQLITE_STATIC);
-    sqlite3_bind_int(insert, 3, work->handed);
-    sqlite3_bind_int64(insert, 4, ferry_clock_wall_ms());
-    sqlite3_bind_int64(insert, 5, ferry_spool_row_crc(work->sequence, bytes));
-    sqlite3_bind_blob64(insert, 6, bytes.ptr, bytes.len, SQLITE_STATIC);
-    if (!run(insert))
-        return false;
-    spool->change++;
+    switch (work->kind) {
+    case WORK_APPEND:
+        return ferry_spool_file_insert(file, work->sequence, work->topic, work->handed,
+                                       ferry_buffer_slice(&work->bytes));
+    case WORK_MARK:
+        return ferry_spool_file_mark(file, work->sequence);
+    case WORK_ASIDE:
+        return ferry_spool_file_set_aside(file, work->sequence, work->bytes.ptr != NULL ? work->bytes.ptr : "");
+    case WORK_DELETE:
+        return ferry_spool_file_delete(file, work->sequence);
+    case WORK_SYNC: /* its commit is what somebody waits for */
+    case WORK_KINDS:
+        break;
+    }
     return true;
 }
 
-static bool set_row_aside(struct ferry_spool *spool, const struct work *work)
+static enum ferry_code commit(struct ferry_spool *spool, struct list work[WORK_KINDS], int64_t *change)
 {
-    sqlite3_stmt *copy = spool->statements[WORK_ASIDE];
-    sqlite3_bind_text(copy, 1, work->bytes.ptr != NULL ? work->bytes.ptr : "", -1, SQLITE_STATIC);
-    sqlite3_bind_int64(copy, 2, ferry_clock_wall_ms());
-    sqlite3_bind_int64(copy, 3, work->sequence);
-    sqlite3_bind_int64(spool->aside_delete, 1, work->sequence);
-    if (!run(copy) || !run(spool->aside_delete))
-        return false;
-    spool->change -= sqlite3_changes(spool->writing);
-    return true;
-}
-
-static bool carry_out(struct ferry_spool *spool, const struct work *work)
-{
-    if (work->kind == WORK_APPEND)
-        return insert_row(spool, work);
-    if (work->kind == WORK_ASIDE)
-        return set_row_aside(spool, work);
-    sqlite3_bind_int64(spool->statements[work->kind], 1, work->sequence);
-    if (!run(spool->statements[work->kind]))
-        return false;
-    if (work->kind == WORK_DELETE)
-        spool->change -= sqlite3_changes(spool->writing);
-    return true;
-}
-
-static bool transact(struct ferry_spool *spool, struct list work[WORK_KINDS])
-{
-    spool->change = 0;
-    bool good = sqlite3_exec(spool->writing, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK;
+    bool good = ferry_spool_file_begin(spool->file);
     for (int kind = 0; good && kind < WORK_KINDS; kind++)
         for (const struct work *item = work[kind].first; good && item != NULL; item = item->next)
-            good = carry_out(spool, item);
-    return good && sqlite3_exec(spool->writing, "COMMIT", NULL, NULL, NULL) == SQLITE_OK;
-}
-
-/* A full disk is no broken one: what it holds is sound, and deleting may make room. Anything else, a failed fsync above
- * all, leaves unknown what is on the disk. */
-static enum ferry_code failure_of(sqlite3 *database)
-{
-    return sqlite3_errcode(database) == SQLITE_FULL ? FERRY_SPOOL_FULL : FERRY_SPOOL_BROKEN;
-}
-
-static enum ferry_code commit(struct ferry_spool *spool, struct list work[WORK_KINDS])
-{
-    if (transact(spool, work))
+            good = carry_out(spool->file, item);
+    if (good && ferry_spool_file_commit(spool->file, change))
         return FERRY_OK;
-    enum ferry_code code = failure_of(spool->writing);
-    ferry_log(FERRY_LOG_ERROR, "spool: a commit failed, none of its events is acknowledged",
-              FERRY_FIELDS(ferry_text("code", ferry_code_name(code)),
-                           ferry_text("reason", sqlite3_errmsg(spool->writing))));
-    sqlite3_exec(spool->writing, "ROLLBACK", NULL, NULL, NULL);
-    return code;
+    return ferry_spool_file_roll_back(spool->file);
 }
 
-static int64_t one_number(sqlite3 *database, const char *query)
+static void end_waits(const struct list *list, enum ferry_code code)
 {
-    sqlite3_stmt *statement;
-    if (sqlite3_prepare_v2(database, query, -1, &statement, NULL) != SQLITE_OK)
-        return 0;
-    int64_t value = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
-    sqlite3_finalize(statement);
-    return value;
+    for (const struct work *item = list->first; item != NULL; item = item->next)
+        if (item->waiter != NULL)
+            *item->waiter = (struct waiter){.over = true, .code = code};
 }
 
-/* Bytes of pages that hold something: what deleting gave back is not counted, though the file keeps it. */
-static int64_t used_bytes(sqlite3 *database)
+static void account(struct ferry_spool *spool, const struct list work[WORK_KINDS], enum ferry_code code, int64_t change)
 {
-    return (one_number(database, "PRAGMA page_count") - one_number(database, "PRAGMA freelist_count")) *
-           one_number(database, "PRAGMA page_size");
-}
-
-static void account(struct ferry_spool *spool, const struct list work[WORK_KINDS], enum ferry_code code)
-{
-    int64_t used = used_bytes(spool->writing);
+    int64_t used_bytes = ferry_spool_file_used_bytes(spool->file);
     pthread_mutex_lock(&spool->lock);
     spool->broken |= code == FERRY_SPOOL_BROKEN;
-    spool->used_bytes = used;
-    if (code == FERRY_OK)
-        spool->rows += spool->change;
+    spool->used_bytes = used_bytes;
+    spool->rows += change;
     for (const struct work *item = work[WORK_APPEND].first; item != NULL; item = item->next)
         spool->queued_bytes -= (int64_t)item->bytes.len;
     for (int kind = 0; kind < WORK_KINDS; kind++)
-        for (const struct work *item = work[kind].first; item != NULL; item = item->next)
-            if (item->waiter != NULL)
-                *item->waiter = (struct waiter){.over = true, .code = code};
+        end_waits(&work[kind], code);
     ferry_series_set(spool->rows_gauge, (double)spool->rows);
     ferry_series_set(spool->bytes_gauge, (double)spool->used_bytes);
     pthread_cond_broadcast(&spool->committed);
     pthread_mutex_unlock(&spool->lock);
+    if (code == FERRY_OK)
+        ferry_series_add(spool->aside_counter, work[WORK_ASIDE].count);
 }
 
 static void tell(struct ferry_spool *spool, const struct list *appends, enum ferry_code code)
@@ -239,8 +170,6 @@ static void tell(struct ferry_spool *spool, const struct list *appends, enum fer
         if (item->last)
             spool->listener.stored(spool->listener.context, item->tag, code);
 }
-
-/* ---- the writer ---- */
 
 static size_t queued_count(const struct ferry_spool *spool)
 {
@@ -287,8 +216,9 @@ static void *run_writer(void *context)
     struct ferry_spool *spool = context;
     struct list work[WORK_KINDS];
     while (take_work(spool, work)) {
-        enum ferry_code code = spool->broken ? FERRY_SPOOL_BROKEN : commit(spool, work);
-        account(spool, work, code);
+        int64_t change = 0;
+        enum ferry_code code = spool->broken ? FERRY_SPOOL_BROKEN : commit(spool, work, &change);
+        account(spool, work, code, change);
         tell(spool, &work[WORK_APPEND], code);
         for (int kind = 0; kind < WORK_KINDS; kind++)
             list_free(&work[kind]);
@@ -297,82 +227,6 @@ static void *run_writer(void *context)
 }
 
 /* ---- opening ---- */
-
-static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS rows (sequence INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL,"
-    " handed INTEGER NOT NULL, stored_ms INTEGER NOT NULL, crc INTEGER NOT NULL, record BLOB NOT NULL);"
-    "CREATE INDEX IF NOT EXISTS rows_by_topic ON rows (topic, sequence);"
-    "CREATE TABLE IF NOT EXISTS aside (sequence INTEGER PRIMARY KEY, reason TEXT NOT NULL, aside_ms INTEGER NOT NULL,"
-    " crc INTEGER NOT NULL, record BLOB NOT NULL);";
-
-static const char *const sql[WORK_KINDS] = {
-    [WORK_APPEND] = "INSERT INTO rows (sequence, topic, handed, stored_ms, crc, record) VALUES (?, ?, ?, ?, ?, ?)",
-    [WORK_MARK] = "UPDATE rows SET handed = 1 WHERE sequence = ?",
-    [WORK_ASIDE] = "INSERT OR REPLACE INTO aside SELECT sequence, ?, ?, crc, record FROM rows WHERE sequence = ?",
-    [WORK_DELETE] = "DELETE FROM rows WHERE sequence = ?",
-    [WORK_SYNC] = "SELECT 1 WHERE 0 AND ?", /* nothing: its commit is what somebody waits for */
-};
-
-static enum ferry_code database_error(sqlite3 *database, const char *directory, struct ferry_error *error)
-{
-    return ferry_fail(error, FERRY_SYSTEM, "spool: %s/spool.db: %s", directory, sqlite3_errmsg(database));
-}
-
-static enum ferry_code lock_directory(const char *directory, int *fd, struct ferry_error *error)
-{
-    char path[4096];
-    if (mkdir(directory, 0700) != 0 && errno != EEXIST)
-        return ferry_fail(error, FERRY_SYSTEM, "spool: cannot make the directory %s: %s; make it for this user",
-                          directory, strerror(errno));
-    snprintf(path, sizeof path, "%s/lock", directory);
-    int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (opened < 0)
-        return ferry_fail(error, FERRY_SYSTEM, "spool: cannot write in %s: %s; give it to this user", directory,
-                          strerror(errno));
-    if (flock(opened, LOCK_EX | LOCK_NB) != 0) {
-        close(opened);
-        return ferry_fail(error, FERRY_SYSTEM,
-                          "spool: %s is in use by another process; each bridge has a spool directory of its own",
-                          directory);
-    }
-    *fd = opened;
-    return FERRY_OK;
-}
-
-static enum ferry_code open_database(const char *directory, int flags, sqlite3 **out, struct ferry_error *error)
-{
-    char path[4096];
-    snprintf(path, sizeof path, "%s/spool.db", directory);
-    enum ferry_code code = FERRY_OK;
-    if (sqlite3_open_v2(path, out, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-        code = database_error(*out, directory, error);
-    sqlite3_busy_timeout(*out, 5000);
-    return code;
-}
-
-static enum ferry_code prepare(struct ferry_spool *spool, const char *directory, struct ferry_error *error)
-{
-    bool good = true;
-    for (int kind = 0; good && kind < WORK_KINDS; kind++)
-        good = sqlite3_prepare_v3(spool->writing, sql[kind], -1, SQLITE_PREPARE_PERSISTENT, &spool->statements[kind],
-                                  NULL) == SQLITE_OK;
-    good = good && sqlite3_prepare_v2(spool->writing, sql[WORK_DELETE], -1, &spool->aside_delete, NULL) == SQLITE_OK;
-    return good ? FERRY_OK : database_error(spool->writing, directory, error);
-}
-
-static enum ferry_code open_tables(struct ferry_spool *spool, const char *directory, struct ferry_error *error)
-{
-    if (sqlite3_exec(spool->writing, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", NULL, NULL, NULL))
-        return database_error(spool->writing, directory, error);
-    int64_t format = one_number(spool->writing, "PRAGMA user_version");
-    if (format > FORMAT)
-        return ferry_fail(error, FERRY_SYSTEM, "spool: %s/spool.db was written by a newer Ferry (format %d); use that",
-                          directory, (int)format);
-    if (sqlite3_exec(spool->writing, schema, NULL, NULL, NULL) != SQLITE_OK ||
-        sqlite3_exec(spool->writing, "PRAGMA user_version=1", NULL, NULL, NULL) != SQLITE_OK)
-        return database_error(spool->writing, directory, error);
-    return prepare(spool, directory, error);
-}
 
 static struct ferry_series *single(struct ferry_metrics *metrics, enum ferry_metric_kind kind, const char *name,
                                    const char *help)
@@ -384,14 +238,12 @@ static struct ferry_series *single(struct ferry_metrics *metrics, enum ferry_met
 
 static void look_around(struct ferry_spool *spool, struct ferry_metrics *metrics)
 {
-    spool->last_sequence = one_number(spool->writing, "SELECT max(seq) FROM sqlite_sequence WHERE name = 'rows'");
-    spool->rows = one_number(spool->writing, "SELECT count(*) FROM rows");
-    spool->used_bytes = used_bytes(spool->writing);
-    spool->rows_gauge =
-        single(metrics, FERRY_GAUGE, "ferry_spool_events", "Events on disk that are not in Kafka yet");
+    spool->last_sequence = ferry_spool_file_last_sequence(spool->file);
+    spool->rows = ferry_spool_file_rows(spool->file);
+    spool->used_bytes = ferry_spool_file_used_bytes(spool->file);
+    spool->rows_gauge = single(metrics, FERRY_GAUGE, "ferry_spool_events", "Events on disk that are not in Kafka yet");
     spool->bytes_gauge = single(metrics, FERRY_GAUGE, "ferry_spool_bytes", "Disk pages that the spool uses");
-    spool->oldest_gauge =
-        single(metrics, FERRY_GAUGE, "ferry_spool_oldest_seconds", "Age of the oldest event on disk");
+    spool->oldest_gauge = single(metrics, FERRY_GAUGE, "ferry_spool_oldest_seconds", "Age of the oldest event on disk");
     spool->aside_counter = single(metrics, FERRY_COUNTER, "ferry_spool_aside_total",
                                   "Spooled events that can never be produced, kept in the spool's table `aside`");
     ferry_series_set(spool->rows_gauge, (double)spool->rows);
@@ -400,15 +252,9 @@ static void look_around(struct ferry_spool *spool, struct ferry_metrics *metrics
 
 static void free_spool(struct ferry_spool *spool)
 {
-    for (int kind = 0; kind < WORK_KINDS; kind++) {
-        sqlite3_finalize(spool->statements[kind]);
+    for (int kind = 0; kind < WORK_KINDS; kind++)
         list_free(&spool->work[kind]);
-    }
-    sqlite3_finalize(spool->aside_delete);
-    sqlite3_close(spool->reading);
-    sqlite3_close(spool->writing);
-    if (spool->lock_fd >= 0)
-        close(spool->lock_fd);
+    ferry_spool_file_close(spool->file);
     pthread_cond_destroy(&spool->committed);
     pthread_cond_destroy(&spool->queued);
     pthread_mutex_destroy(&spool->lock);
@@ -420,7 +266,6 @@ static struct ferry_spool *spool_new(int64_t limit_bytes, const struct ferry_spo
     struct ferry_spool *spool = calloc(1, sizeof *spool);
     if (spool == NULL)
         return NULL;
-    spool->lock_fd = -1;
     spool->limit_bytes = limit_bytes;
     spool->listener = *listener;
     for (int kind = 0; kind < WORK_KINDS; kind++)
@@ -442,13 +287,7 @@ enum ferry_code ferry_spool_open(const char *directory, int64_t limit_bytes,
     struct ferry_spool *spool = spool_new(limit_bytes, listener);
     if (spool == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    enum ferry_code code = lock_directory(directory, &spool->lock_fd, error);
-    if (code == FERRY_OK)
-        code = open_database(directory, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &spool->writing, error);
-    if (code == FERRY_OK)
-        code = open_tables(spool, directory, error);
-    if (code == FERRY_OK)
-        code = open_database(directory, SQLITE_OPEN_READONLY, &spool->reading, error);
+    enum ferry_code code = ferry_spool_file_open(directory, &spool->file, error);
     if (code == FERRY_OK) {
         look_around(spool, metrics);
         int failed = pthread_create(&spool->writer, NULL, run_writer, spool);
@@ -608,83 +447,39 @@ enum ferry_code ferry_spool_sync(struct ferry_spool *spool)
 
 /* ---- reading; the feeder's thread ---- */
 
-static struct ferry_slice column(sqlite3_stmt *select, int index, struct ferry_arena *arena)
-{
-    const char *bytes = sqlite3_column_blob(select, index);
-    return ferry_arena_slice(arena, ferry_slice_of(bytes, (size_t)sqlite3_column_bytes(select, index)));
-}
-
-/* False for a row that is damaged. */
-static bool read_row(sqlite3_stmt *select, struct ferry_arena *arena, struct ferry_spool_row *row)
-{
-    row->sequence = sqlite3_column_int64(select, 0);
-    row->handed = sqlite3_column_int(select, 1) != 0;
-    struct ferry_slice bytes = column(select, 3, arena);
-    return ferry_spool_row_crc(row->sequence, bytes) == (uint32_t)sqlite3_column_int64(select, 2) &&
-           ferry_spool_row_read(bytes, arena, &row->record);
-}
-
-enum ferry_code ferry_spool_read(struct ferry_spool *spool, struct ferry_slice topic, int64_t after, size_t limit,
+enum ferry_code ferry_spool_read(struct ferry_spool *spool, struct ferry_slice topic, size_t limit,
                                  struct ferry_arena *arena, struct ferry_spool_row **rows, size_t *count,
                                  size_t *damaged, struct ferry_error *error)
 {
-    static const char query[] = "SELECT sequence, handed, crc, record FROM rows WHERE topic = ? AND sequence > ?"
-                                " ORDER BY sequence LIMIT ?";
-    struct ferry_spool_row *read = ferry_arena_new_array(arena, limit, sizeof *read);
-    sqlite3_stmt *select = NULL;
-    if (read == NULL)
+    size_t bad_count = 0;
+    int64_t *bad = ferry_arena_new_array(arena, limit, sizeof *bad);
+    if (bad == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    if (sqlite3_prepare_v2(spool->reading, query, -1, &select, NULL) != SQLITE_OK)
-        return ferry_fail(error, FERRY_SYSTEM, "spool: %s", sqlite3_errmsg(spool->reading));
-    sqlite3_bind_text(select, 1, topic.ptr, (int)topic.len, SQLITE_STATIC);
-    sqlite3_bind_int64(select, 2, after);
-    sqlite3_bind_int64(select, 3, (int64_t)limit);
-    size_t found = 0, bad = 0;
-    int step;
-    while ((step = sqlite3_step(select)) == SQLITE_ROW) {
-        if (read_row(select, arena, &read[found])) {
-            found++;
-            continue;
-        }
+    enum ferry_code code = ferry_spool_file_read(spool->file, topic, limit, arena, rows, count, bad, &bad_count, error);
+    for (size_t i = 0; i < bad_count; i++) {
         ferry_log(FERRY_LOG_ERROR, "spool: a row is damaged and set aside",
-                  FERRY_FIELDS(ferry_field_slice("topic", topic), ferry_number("sequence", read[found].sequence)));
-        ferry_spool_set_aside(spool, read[found].sequence, "damaged: the checksum does not match");
-        bad++;
+                  FERRY_FIELDS(ferry_field_slice("topic", topic), ferry_number("sequence", bad[i])));
+        ferry_spool_set_aside(spool, bad[i], "damaged: the checksum does not match");
     }
-    sqlite3_finalize(select);
-    if (step != SQLITE_DONE)
-        return ferry_fail(error, FERRY_SYSTEM, "spool: %s", sqlite3_errmsg(spool->reading));
-    *rows = read;
-    *count = found;
-    *damaged = bad;
-    return FERRY_OK;
+    if (code == FERRY_OK)
+        *damaged = bad_count;
+    return code;
 }
 
 enum ferry_code ferry_spool_topics(struct ferry_spool *spool, struct ferry_arena *arena,
                                    struct ferry_spool_topic **topics, size_t *count, struct ferry_error *error)
 {
-    size_t room = (size_t)one_number(spool->reading, "SELECT count(DISTINCT topic) FROM rows"), found = 0;
-    struct ferry_spool_topic *list = ferry_arena_new_array(arena, room, sizeof *list);
-    sqlite3_stmt *select = NULL;
-    if (list == NULL)
-        return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    if (sqlite3_prepare_v2(spool->reading, "SELECT topic, count(*) FROM rows GROUP BY topic", -1, &select, NULL) !=
-        SQLITE_OK)
-        return ferry_fail(error, FERRY_SYSTEM, "spool: %s", sqlite3_errmsg(spool->reading));
-    for (; found < room && sqlite3_step(select) == SQLITE_ROW; found++)
-        list[found] = (struct ferry_spool_topic){column(select, 0, arena), (size_t)sqlite3_column_int64(select, 1)};
-    sqlite3_finalize(select);
-    *topics = list;
-    *count = found;
-    return FERRY_OK;
+    return ferry_spool_file_topics(spool->file, arena, topics, count, error);
 }
 
 void ferry_spool_look(struct ferry_spool *spool)
 {
-    int64_t oldest_ms = one_number(spool->reading, "SELECT min(stored_ms) FROM rows");
+    int64_t oldest_ms = ferry_spool_file_oldest_ms(spool->file);
     int64_t age_ms = oldest_ms > 0 ? ferry_clock_wall_ms() - oldest_ms : 0;
     ferry_series_set(spool->oldest_gauge, (double)(age_ms > 0 ? age_ms : 0) / 1000);
 }
+
+/* ---- what is known ---- */
 
 int64_t ferry_spool_last_sequence(const struct ferry_spool *spool)
 {

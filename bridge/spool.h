@@ -29,8 +29,8 @@ struct ferry_spool_listener {
     void (*stored)(void *context, void *tag, enum ferry_code code);
 };
 
-/* Makes the directory if it is not there (0700), but not its parents. Fails with FERRY_CONFIG or FERRY_SYSTEM: cannot be written, is in use
- * by another process, or was written by a newer version; the text names the cure. */
+/* Makes the directory if it is not there (0700), but not its parents. Fails with FERRY_CONFIG or FERRY_SYSTEM: cannot
+ * be written, is in use by another process, or was written by a newer version; the text names the cure. */
 FERRY_NODISCARD enum ferry_code ferry_spool_open(const char *directory, int64_t limit_bytes,
                                                  const struct ferry_spool_listener *listener,
                                                  struct ferry_metrics *metrics, struct ferry_spool **out,
@@ -50,10 +50,10 @@ void ferry_spool_set_aside(struct ferry_spool *spool, int64_t sequence, const ch
 FERRY_NODISCARD enum ferry_code ferry_spool_mark_handed(struct ferry_spool *spool, const int64_t *sequences,
                                                         size_t count);
 
-/* The next rows of a topic after `after`, by sequence; everything in `arena`. Damaged ones are set aside, left out and
+/* The first rows of a topic, by sequence; everything in `arena`. Damaged ones are set aside, left out and
  * counted in `*damaged`. One thread alone (the feeder). `*count` 0: there is none. */
-FERRY_NODISCARD enum ferry_code ferry_spool_read(struct ferry_spool *spool, struct ferry_slice topic, int64_t after,
-                                                 size_t limit, struct ferry_arena *arena, struct ferry_spool_row **rows,
+FERRY_NODISCARD enum ferry_code ferry_spool_read(struct ferry_spool *spool, struct ferry_slice topic, size_t limit,
+                                                 struct ferry_arena *arena, struct ferry_spool_row **rows,
                                                  size_t *count, size_t *damaged, struct ferry_error *error);
 /* The topics that have rows, and how many; in `arena`. The feeder's thread, or before it starts. */
 struct ferry_spool_topic {

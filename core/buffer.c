@@ -86,7 +86,8 @@ void ferry_buffer_printf(struct ferry_buffer *buffer, const char *format, ...)
 
 static void add_json_escape(struct ferry_buffer *buffer, unsigned char c)
 {
-    static const char *const shorts[] = {['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
+    static const char *const shorts[] = {
+        ['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
     if (c == '"' || c == '\\') {
         ferry_buffer_add_char(buffer, '\\');
         ferry_buffer_add_char(buffer, (char)c);

@@ -14,7 +14,10 @@ struct ferry_slice {
 };
 
 /* Of a string literal; usable in static initializers. */
-#define FERRY_SLICE_LITERAL(text) {(text), sizeof(text) - 1}
+#define FERRY_SLICE_LITERAL(text) \
+    {                             \
+        (text), sizeof(text) - 1  \
+    }
 #define FERRY_SLICE(text) ((struct ferry_slice){(text), sizeof(text) - 1})
 /* The two printf arguments of "%.*s". */
 #define FERRY_SLICE_ARGS(s) (int)(s).len, (s).ptr != NULL ? (s).ptr : ""

@@ -114,8 +114,7 @@ static void assert_rows(struct fixture *fixture, const char *topic, const char *
     size_t count, damaged;
     char text[256] = "";
     assert_int_equal(
-        ferry_spool_read(fixture->spool, ferry_slice_from(topic), -1, 10, &arena, &rows, &count, &damaged, NULL),
-        FERRY_OK);
+        ferry_spool_read(fixture->spool, ferry_slice_from(topic), 10, &arena, &rows, &count, &damaged, NULL), FERRY_OK);
     for (size_t i = 0, at = 0; i < count; i++)
         at += (size_t)snprintf(text + at, sizeof text - at, "%s%d:%.*s%s", i > 0 ? " " : "", (int)rows[i].sequence,
                                FERRY_SLICE_ARGS(rows[i].record.value), rows[i].handed ? "*" : "");
@@ -146,7 +145,7 @@ static void a_record_survives_with_key_headers_and_empty_values(void **state)
     FERRY_CLEANUP(ferry_arena_done) struct ferry_arena arena = {NULL};
     struct ferry_spool_row *rows;
     size_t count, damaged;
-    assert_int_equal(ferry_spool_read(fixture->spool, FERRY_SLICE("a"), -1, 10, &arena, &rows, &count, &damaged, NULL),
+    assert_int_equal(ferry_spool_read(fixture->spool, FERRY_SLICE("a"), 10, &arena, &rows, &count, &damaged, NULL),
                      FERRY_OK);
     assert_int_equal(count, 1);
     assert_true(ferry_slice_is(rows[0].record.key, "key"));

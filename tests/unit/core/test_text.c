@@ -25,13 +25,20 @@ static void a_glob_matches_the_whole_text(void **state)
         const char *glob, *text;
         bool match;
     } cases[] = {
-        {"app.created", "app.created", true},  {"app.created", "app.created2", false},
-        {"app.*", "app.reload.finished", true}, {"app.*", "apps.created", false},
-        {"*", "", true},                        {"", "", true},
-        {"", "a", false},                       {"*.created", "user.created", true},
-        {"*.created", "created", false},        {"a*b*c", "aXbXbXc", true},
-        {"a*b*c", "aXbXbX", false},             {"a?c", "abc", true},
-        {"a?c", "ac", false},                   {"**", "anything", true},
+        {"app.created", "app.created", true},
+        {"app.created", "app.created2", false},
+        {"app.*", "app.reload.finished", true},
+        {"app.*", "apps.created", false},
+        {"*", "", true},
+        {"", "", true},
+        {"", "a", false},
+        {"*.created", "user.created", true},
+        {"*.created", "created", false},
+        {"a*b*c", "aXbXbXc", true},
+        {"a*b*c", "aXbXbX", false},
+        {"a?c", "abc", true},
+        {"a?c", "ac", false},
+        {"**", "anything", true},
         {"app.[c]*", "app.created", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -69,11 +76,27 @@ static void pairs_are_found_without_case_and_counted(void **state)
 static void utf8_is_strict(void **state)
 {
     (void)state;
-    static const char *const good[] = {"", "a", "\xC2\x80", "\xC3\x85sa", "\xE2\x82\xAC", "\xED\x9F\xBF", "\xEE\x80\x80",
-                                       "\xF0\x9F\x9A\xA2", "\xF4\x8F\xBF\xBF"};
-    static const char *const bad[] = {"\x80",         "\xC0\xA0",     "\xC1\xBF",         "\xC2",
-                                      "\xE0\x9F\xBF", "\xED\xA0\x80", "\xE2\x82",         "\xF0\x8F\xBF\xBF",
-                                      "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF",     "a\xC3"};
+    static const char *const good[] = {"",
+                                       "a",
+                                       "\xC2\x80",
+                                       "\xC3\x85sa",
+                                       "\xE2\x82\xAC",
+                                       "\xED\x9F\xBF",
+                                       "\xEE\x80\x80",
+                                       "\xF0\x9F\x9A\xA2",
+                                       "\xF4\x8F\xBF\xBF"};
+    static const char *const bad[] = {"\x80",
+                                      "\xC0\xA0",
+                                      "\xC1\xBF",
+                                      "\xC2",
+                                      "\xE0\x9F\xBF",
+                                      "\xED\xA0\x80",
+                                      "\xE2\x82",
+                                      "\xF0\x8F\xBF\xBF",
+                                      "\xF4\x90\x80\x80",
+                                      "\xF5\x80\x80\x80",
+                                      "\xFF",
+                                      "a\xC3"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         assert_true(ferry_utf8_valid(ferry_slice_from(good[i])));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)

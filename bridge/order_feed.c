@@ -1,0 +1,204 @@
+/* The feeder: hands rows of the spool to the producer, a chunk of a topic at a time, by sequence, once the producer
+ * holds nothing more of that topic. Topics do not wait for each other: a topic that Kafka does not take keeps its rows,
+ * the others flow. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "bridge/order_inside.h"
+#include "core/clock.h"
+#include "core/log.h"
+
+enum { CHUNK = 1000, SHORT_PAUSE_MS = 10, IDLE_MS = 1000 };
+
+/* Rows that were fed together: their memory. */
+struct chunk {
+    struct ferry_arena arena;
+    atomic_size_t left;
+    struct ferry_shipment shipments[CHUNK];
+};
+
+static void chunk_free(struct chunk *chunk)
+{
+    ferry_arena_done(&chunk->arena);
+    free(chunk);
+}
+
+void ferry_order_wake_feeder(struct ferry_order *order)
+{
+    pthread_mutex_lock(&order->feeder_lock);
+    order->feeder_due = true;
+    pthread_cond_signal(&order->feeder_wake);
+    pthread_mutex_unlock(&order->feeder_lock);
+}
+
+/* ---- reports ---- */
+
+void ferry_order_report_fed(struct ferry_order *order, struct ferry_shipment *shipment,
+                            const struct ferry_report *report)
+{
+    struct chunk *chunk = shipment->owner;
+    struct ferry_gate_of_topic *gate = shipment->gate;
+    pthread_mutex_lock(&gate->lock);
+    ferry_order_report_row(order, shipment, report);
+    bool drained = --gate->with_producer == 0;
+    pthread_mutex_unlock(&gate->lock);
+    if (atomic_fetch_sub(&chunk->left, 1) == 1)
+        chunk_free(chunk);
+    if (drained)
+        ferry_order_wake_feeder(order);
+}
+
+/* ---- feeding ---- */
+
+/* Rows that were handed over before may be in Kafka already: they say so. */
+static bool add_mark(struct ferry_record *record, struct ferry_arena *arena)
+{
+    struct ferry_pair *headers = ferry_arena_new_array(arena, record->header_count + 1, sizeof *headers);
+    if (headers == NULL)
+        return false;
+    if (record->header_count > 0)
+        memcpy(headers, record->headers, record->header_count * sizeof *headers);
+    headers[record->header_count++] = (struct ferry_pair){FERRY_SLICE("ferry-maybe-duplicate"), FERRY_SLICE("true")};
+    record->headers = headers;
+    return true;
+}
+
+/* Notes on disk that these rows are about to be with the producer; those that were before get their mark. */
+static bool mark_rows(struct ferry_order *order, struct ferry_spool_row *rows, size_t count, struct chunk *chunk)
+{
+    int64_t fresh[CHUNK];
+    size_t fresh_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!rows[i].handed)
+            fresh[fresh_count++] = rows[i].sequence;
+        else if (!add_mark(&rows[i].record, &chunk->arena))
+            return false;
+    }
+    return ferry_spool_mark_handed(order->spool, fresh, fresh_count) == FERRY_OK;
+}
+
+/* Hands rows over until one is refused; that one and those behind it come again with the next chunk. */
+static void hand_over(struct ferry_order *order, struct ferry_gate_of_topic *gate, struct ferry_spool_row *rows,
+                      size_t count, struct chunk *chunk)
+{
+    enum ferry_code code = FERRY_OK;
+    for (size_t i = 0; i < count && code == FERRY_OK; i++) {
+        struct ferry_shipment *shipment = &chunk->shipments[i];
+        *shipment = (struct ferry_shipment){
+            .record = &rows[i].record, .owner = chunk, .fed = true, .gate = gate, .sequence = rows[i].sequence};
+        atomic_fetch_add(&chunk->left, 1);
+        pthread_mutex_lock(&gate->lock);
+        code = ferry_order_give_to_producer(order, shipment);
+        if (code != FERRY_OK)
+            ferry_order_report_row(order, shipment,
+                                   &(struct ferry_report){.code = code, .reason = "too large for Kafka"});
+        pthread_mutex_unlock(&gate->lock);
+        if (code != FERRY_OK)
+            atomic_fetch_sub(&chunk->left, 1);
+    }
+}
+
+/* The next rows of a topic of which the producer holds nothing. */
+static enum ferry_code feed(struct ferry_order *order, struct ferry_gate_of_topic *gate, struct chunk *chunk,
+                            struct ferry_error *error)
+{
+    struct ferry_spool_row *rows;
+    size_t count, damaged;
+    /* What was reported is deleted before rows are read: none is fed a second time. */
+    enum ferry_code code = ferry_spool_sync(order->spool);
+    if (code == FERRY_OK)
+        code = ferry_spool_read(order->spool, gate->topic, CHUNK, &chunk->arena, &rows, &count, &damaged, error);
+    if (code != FERRY_OK)
+        return code;
+    ferry_order_rows_gone(gate, damaged);
+    if (!mark_rows(order, rows, count, chunk))
+        return ferry_fail(error, FERRY_SYSTEM, "the spool could not note what is handed over");
+    hand_over(order, gate, rows, count, chunk);
+    return FERRY_OK;
+}
+
+static bool wants_feeding(struct ferry_gate_of_topic *gate, int64_t now_ms)
+{
+    pthread_mutex_lock(&gate->lock);
+    bool wants = gate->spooled > 0 && gate->with_producer == 0 && gate->not_before_ms <= now_ms;
+    pthread_mutex_unlock(&gate->lock);
+    return wants;
+}
+
+static void feed_gate(struct ferry_order *order, struct ferry_gate_of_topic *gate)
+{
+    struct ferry_error error = {.text = "out of memory"};
+    struct chunk *chunk = calloc(1, sizeof *chunk);
+    if (chunk == NULL)
+        return;
+    atomic_init(&chunk->left, 1);
+    if (feed(order, gate, chunk, &error) != FERRY_OK)
+        ferry_log(FERRY_LOG_ERROR, "spool: cannot feed",
+                  FERRY_FIELDS(ferry_field_slice("topic", gate->topic), ferry_text("reason", error.text)));
+    if (atomic_fetch_sub(&chunk->left, 1) == 1) { /* nothing was handed over, or all is reported already */
+        chunk_free(chunk);
+        pthread_mutex_lock(&gate->lock);
+        gate->not_before_ms = ferry_clock_mono_ms() + SHORT_PAUSE_MS;
+        pthread_mutex_unlock(&gate->lock);
+    }
+}
+
+static void feed_gates(struct ferry_order *order)
+{
+    pthread_rwlock_rdlock(&order->gates_lock);
+    struct ferry_gate_of_topic *gate = order->all; /* new ones are put in front: this tail stays as it is */
+    pthread_rwlock_unlock(&order->gates_lock);
+    for (; gate != NULL; gate = gate->next_all)
+        if (wants_feeding(gate, ferry_clock_mono_ms()))
+            feed_gate(order, gate);
+}
+
+/* Until there may be something to feed; false when it is time to stop. */
+static bool wait_for_rows(struct ferry_order *order)
+{
+    int64_t wait_ms = ferry_spool_rows(order->spool) > 0 ? SHORT_PAUSE_MS : IDLE_MS;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += wait_ms % 1000 * 1000000;
+    until.tv_sec += wait_ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&order->feeder_lock);
+    while (!order->feeder_due && !order->stopping)
+        if (pthread_cond_timedwait(&order->feeder_wake, &order->feeder_lock, &until) != 0)
+            break;
+    order->feeder_due = false;
+    bool go_on = !order->stopping;
+    pthread_mutex_unlock(&order->feeder_lock);
+    return go_on;
+}
+
+static void *run_feeder(void *context)
+{
+    struct ferry_order *order = context;
+    do {
+        feed_gates(order);
+        ferry_spool_look(order->spool);
+    } while (wait_for_rows(order));
+    return NULL;
+}
+
+/* ---- life ---- */
+
+enum ferry_code ferry_order_start_feeding(struct ferry_order *order, struct ferry_error *error)
+{
+    if (order->spool == NULL)
+        return FERRY_OK;
+    int failed = pthread_create(&order->feeder, NULL, run_feeder, order);
+    return failed ? ferry_fail(error, FERRY_SYSTEM, "cannot start a thread: %s", strerror(failed)) : FERRY_OK;
+}
+
+void ferry_order_stop_feeding(struct ferry_order *order)
+{
+    if (order->spool == NULL)
+        return;
+    pthread_mutex_lock(&order->feeder_lock);
+    order->stopping = true;
+    pthread_cond_signal(&order->feeder_wake);
+    pthread_mutex_unlock(&order->feeder_lock);
+    pthread_join(order->feeder, NULL);
+}

@@ -1,0 +1,309 @@
+#include "bridge/spool_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bridge/spool_row.h"
+#include "core/clock.h"
+#include "core/log.h"
+
+enum { FORMAT = 1, BUSY_MS = 5000, PATH_BYTES = 4096 };
+
+/* `user_version` is the format of the tables, the first byte of `record` that of a row (spool_row.h). */
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS rows (sequence INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL,"
+    " handed INTEGER NOT NULL, stored_ms INTEGER NOT NULL, crc INTEGER NOT NULL, record BLOB NOT NULL);"
+    "CREATE INDEX IF NOT EXISTS rows_by_topic ON rows (topic, sequence);"
+    "CREATE TABLE IF NOT EXISTS aside (sequence INTEGER PRIMARY KEY, reason TEXT NOT NULL, aside_ms INTEGER NOT NULL,"
+    " crc INTEGER NOT NULL, record BLOB NOT NULL);"
+    "PRAGMA user_version = 1;";
+
+enum statement { INSERT, MARK, ASIDE, DELETE, STATEMENTS };
+
+static const char *const sql[STATEMENTS] = {
+    [INSERT] = "INSERT INTO rows (sequence, topic, handed, stored_ms, crc, record) VALUES (?, ?, ?, ?, ?, ?)",
+    [MARK] = "UPDATE rows SET handed = 1 WHERE sequence = ?",
+    [ASIDE] = "INSERT OR REPLACE INTO aside SELECT sequence, ?, ?, crc, record FROM rows WHERE sequence = ?",
+    [DELETE] = "DELETE FROM rows WHERE sequence = ?",
+};
+
+struct ferry_spool_file {
+    int lock_fd;
+    sqlite3 *writing; /* the writer's connection */
+    sqlite3_stmt *statements[STATEMENTS];
+    int64_t change;   /* of the transaction at hand */
+    sqlite3 *reading; /* the feeder's connection */
+};
+
+/* The first column of the first row; 0 if there is none. */
+static int64_t number(sqlite3 *database, const char *query)
+{
+    sqlite3_stmt *statement;
+    if (sqlite3_prepare_v2(database, query, -1, &statement, NULL) != SQLITE_OK)
+        return 0;
+    int64_t value = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_finalize(statement);
+    return value;
+}
+
+/* ---- opening ---- */
+
+static enum ferry_code database_error(sqlite3 *database, const char *directory, struct ferry_error *error)
+{
+    return ferry_fail(error, FERRY_SYSTEM, "spool: %s/spool.db: %s", directory, sqlite3_errmsg(database));
+}
+
+static enum ferry_code lock_directory(const char *directory, int *fd, struct ferry_error *error)
+{
+    char path[PATH_BYTES];
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST)
+        return ferry_fail(error, FERRY_SYSTEM, "spool: cannot make the directory %s: %s; make it for this user",
+                          directory, strerror(errno));
+    snprintf(path, sizeof path, "%s/lock", directory);
+    int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (opened < 0)
+        return ferry_fail(error, FERRY_SYSTEM, "spool: cannot write in %s: %s; give it to this user", directory,
+                          strerror(errno));
+    if (flock(opened, LOCK_EX | LOCK_NB) != 0) {
+        close(opened);
+        return ferry_fail(error, FERRY_SYSTEM,
+                          "spool: %s is in use by another process; each bridge has a spool directory of its own",
+                          directory);
+    }
+    *fd = opened;
+    return FERRY_OK;
+}
+
+static enum ferry_code open_connection(const char *directory, int flags, sqlite3 **out, struct ferry_error *error)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/spool.db", directory);
+    if (sqlite3_open_v2(path, out, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+        return database_error(*out, directory, error);
+    sqlite3_busy_timeout(*out, BUSY_MS);
+    return FERRY_OK;
+}
+
+static bool execute(sqlite3 *database, const char *commands)
+{
+    return sqlite3_exec(database, commands, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static enum ferry_code open_tables(struct ferry_spool_file *file, const char *directory, struct ferry_error *error)
+{
+    if (!execute(file->writing, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"))
+        return database_error(file->writing, directory, error);
+    int64_t format = number(file->writing, "PRAGMA user_version");
+    if (format > FORMAT)
+        return ferry_fail(error, FERRY_SYSTEM, "spool: %s/spool.db was written by a newer Ferry (format %d); use that",
+                          directory, (int)format);
+    bool good = execute(file->writing, schema);
+    for (int i = 0; good && i < STATEMENTS; i++)
+        good = sqlite3_prepare_v3(file->writing, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &file->statements[i], NULL) ==
+               SQLITE_OK;
+    return good ? FERRY_OK : database_error(file->writing, directory, error);
+}
+
+enum ferry_code ferry_spool_file_open(const char *directory, struct ferry_spool_file **out, struct ferry_error *error)
+{
+    struct ferry_spool_file *file = calloc(1, sizeof *file);
+    if (file == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    file->lock_fd = -1;
+    enum ferry_code code = lock_directory(directory, &file->lock_fd, error);
+    if (code == FERRY_OK)
+        code = open_connection(directory, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &file->writing, error);
+    if (code == FERRY_OK)
+        code = open_tables(file, directory, error);
+    if (code == FERRY_OK)
+        code = open_connection(directory, SQLITE_OPEN_READONLY, &file->reading, error);
+    if (code != FERRY_OK) {
+        ferry_spool_file_close(file);
+        return code;
+    }
+    *out = file;
+    return FERRY_OK;
+}
+
+void ferry_spool_file_close(struct ferry_spool_file *file)
+{
+    if (file == NULL)
+        return;
+    for (int i = 0; i < STATEMENTS; i++)
+        sqlite3_finalize(file->statements[i]);
+    sqlite3_close(file->reading);
+    sqlite3_close(file->writing);
+    if (file->lock_fd >= 0)
+        close(file->lock_fd);
+    free(file);
+}
+
+/* ---- the writer's ---- */
+
+static bool run(sqlite3_stmt *statement)
+{
+    bool good = sqlite3_step(statement) == SQLITE_DONE;
+    return sqlite3_reset(statement) == SQLITE_OK && good;
+}
+
+bool ferry_spool_file_begin(struct ferry_spool_file *file)
+{
+    file->change = 0;
+    return execute(file->writing, "BEGIN IMMEDIATE");
+}
+
+bool ferry_spool_file_insert(struct ferry_spool_file *file, int64_t sequence, const char *topic, bool handed,
+                             struct ferry_slice record)
+{
+    sqlite3_stmt *insert = file->statements[INSERT];
+    sqlite3_bind_int64(insert, 1, sequence);
+    sqlite3_bind_text(insert, 2, topic, -1, SQLITE_STATIC);
+    sqlite3_bind_int(insert, 3, handed);
+    sqlite3_bind_int64(insert, 4, ferry_clock_wall_ms());
+    sqlite3_bind_int64(insert, 5, ferry_spool_row_crc(sequence, record));
+    sqlite3_bind_blob64(insert, 6, record.ptr, record.len, SQLITE_STATIC);
+    file->change++;
+    return run(insert);
+}
+
+bool ferry_spool_file_mark(struct ferry_spool_file *file, int64_t sequence)
+{
+    sqlite3_bind_int64(file->statements[MARK], 1, sequence);
+    return run(file->statements[MARK]);
+}
+
+bool ferry_spool_file_set_aside(struct ferry_spool_file *file, int64_t sequence, const char *reason)
+{
+    sqlite3_stmt *copy = file->statements[ASIDE];
+    sqlite3_bind_text(copy, 1, reason, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(copy, 2, ferry_clock_wall_ms());
+    sqlite3_bind_int64(copy, 3, sequence);
+    return run(copy) && ferry_spool_file_delete(file, sequence);
+}
+
+bool ferry_spool_file_delete(struct ferry_spool_file *file, int64_t sequence)
+{
+    sqlite3_bind_int64(file->statements[DELETE], 1, sequence);
+    if (!run(file->statements[DELETE]))
+        return false;
+    file->change -= sqlite3_changes(file->writing);
+    return true;
+}
+
+bool ferry_spool_file_commit(struct ferry_spool_file *file, int64_t *change)
+{
+    if (!execute(file->writing, "COMMIT"))
+        return false;
+    *change = file->change;
+    return true;
+}
+
+enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file)
+{
+    enum ferry_code code = sqlite3_errcode(file->writing) == SQLITE_FULL ? FERRY_SPOOL_FULL : FERRY_SPOOL_BROKEN;
+    ferry_log(
+        FERRY_LOG_ERROR, "spool: a commit failed, none of its events is acknowledged",
+        FERRY_FIELDS(ferry_text("code", ferry_code_name(code)), ferry_text("reason", sqlite3_errmsg(file->writing))));
+    (void)execute(file->writing, "ROLLBACK");
+    return code;
+}
+
+int64_t ferry_spool_file_used_bytes(struct ferry_spool_file *file)
+{
+    return (number(file->writing, "PRAGMA page_count") - number(file->writing, "PRAGMA freelist_count")) *
+           number(file->writing, "PRAGMA page_size");
+}
+
+int64_t ferry_spool_file_rows(struct ferry_spool_file *file)
+{
+    return number(file->writing, "SELECT count(*) FROM rows");
+}
+
+int64_t ferry_spool_file_last_sequence(struct ferry_spool_file *file)
+{
+    return number(file->writing, "SELECT max(seq) FROM sqlite_sequence WHERE name = 'rows'");
+}
+
+/* ---- the feeder's ---- */
+
+static enum ferry_code reading_error(struct ferry_spool_file *file, struct ferry_error *error)
+{
+    return ferry_fail(error, FERRY_SYSTEM, "spool: %s", sqlite3_errmsg(file->reading));
+}
+
+static struct ferry_slice column(sqlite3_stmt *select, int index, struct ferry_arena *arena)
+{
+    const char *bytes = sqlite3_column_blob(select, index);
+    return ferry_arena_slice(arena, ferry_slice_of(bytes, (size_t)sqlite3_column_bytes(select, index)));
+}
+
+/* False for a row that is damaged; its number is known all the same. */
+static bool read_row(sqlite3_stmt *select, struct ferry_arena *arena, struct ferry_spool_row *row)
+{
+    row->sequence = sqlite3_column_int64(select, 0);
+    row->handed = sqlite3_column_int(select, 1) != 0;
+    struct ferry_slice record = column(select, 3, arena);
+    return ferry_spool_row_crc(row->sequence, record) == (uint32_t)sqlite3_column_int64(select, 2) &&
+           ferry_spool_row_read(record, arena, &row->record);
+}
+
+enum ferry_code ferry_spool_file_read(struct ferry_spool_file *file, struct ferry_slice topic, size_t limit,
+                                      struct ferry_arena *arena, struct ferry_spool_row **rows, size_t *count,
+                                      int64_t *damaged, size_t *damaged_count, struct ferry_error *error)
+{
+    static const char query[] = "SELECT sequence, handed, crc, record FROM rows WHERE topic = ?"
+                                " ORDER BY sequence LIMIT ?";
+    struct ferry_spool_row *read = ferry_arena_new_array(arena, limit, sizeof *read);
+    sqlite3_stmt *select = NULL;
+    if (read == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    if (sqlite3_prepare_v2(file->reading, query, -1, &select, NULL) != SQLITE_OK)
+        return reading_error(file, error);
+    sqlite3_bind_text(select, 1, topic.ptr, (int)topic.len, SQLITE_STATIC);
+    sqlite3_bind_int64(select, 2, (int64_t)limit);
+    size_t good = 0, bad = 0;
+    int step;
+    while ((step = sqlite3_step(select)) == SQLITE_ROW) {
+        if (read_row(select, arena, &read[good]))
+            good++;
+        else
+            damaged[bad++] = read[good].sequence;
+    }
+    sqlite3_finalize(select);
+    if (step != SQLITE_DONE)
+        return reading_error(file, error);
+    *rows = read;
+    *count = good;
+    *damaged_count = bad;
+    return FERRY_OK;
+}
+
+enum ferry_code ferry_spool_file_topics(struct ferry_spool_file *file, struct ferry_arena *arena,
+                                        struct ferry_spool_topic **topics, size_t *count, struct ferry_error *error)
+{
+    size_t room = (size_t)number(file->reading, "SELECT count(DISTINCT topic) FROM rows"), found = 0;
+    struct ferry_spool_topic *list = ferry_arena_new_array(arena, room, sizeof *list);
+    sqlite3_stmt *select = NULL;
+    if (list == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    if (sqlite3_prepare_v2(file->reading, "SELECT topic, count(*) FROM rows GROUP BY topic", -1, &select, NULL) !=
+        SQLITE_OK)
+        return reading_error(file, error);
+    for (; found < room && sqlite3_step(select) == SQLITE_ROW; found++)
+        list[found] = (struct ferry_spool_topic){column(select, 0, arena), (size_t)sqlite3_column_int64(select, 1)};
+    sqlite3_finalize(select);
+    *topics = list;
+    *count = found;
+    return FERRY_OK;
+}
+
+int64_t ferry_spool_file_oldest_ms(struct ferry_spool_file *file)
+{
+    return number(file->reading, "SELECT min(stored_ms) FROM rows");
+}

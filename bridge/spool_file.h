@@ -1,0 +1,51 @@
+/* The spool's file: `<directory>/spool.db` (SQLite, WAL, synchronous=FULL) and the lock beside it. No threads of its
+ * own: the functions of the first group belong to the spool's writer, those of the second to its feeder, which has a
+ * connection of its own. The only files that name SQLite are these. */
+#ifndef FERRY_BRIDGE_SPOOL_FILE_H
+#define FERRY_BRIDGE_SPOOL_FILE_H
+
+#include "bridge/spool.h"
+
+struct ferry_spool_file;
+
+/* Fails with FERRY_SYSTEM: cannot be written, is in use, was written by a newer version; the text names the cure. */
+FERRY_NODISCARD enum ferry_code ferry_spool_file_open(const char *directory, struct ferry_spool_file **out,
+                                                      struct ferry_error *error);
+void ferry_spool_file_close(struct ferry_spool_file *file);
+
+/* ---- the writer's ---- */
+
+/* One transaction. Each step is false when the database refuses it; then comes ferry_spool_file_roll_back. */
+bool ferry_spool_file_begin(struct ferry_spool_file *file);
+bool ferry_spool_file_insert(struct ferry_spool_file *file, int64_t sequence, const char *topic, bool handed,
+                             struct ferry_slice record);
+bool ferry_spool_file_mark(struct ferry_spool_file *file, int64_t sequence);
+bool ferry_spool_file_set_aside(struct ferry_spool_file *file, int64_t sequence, const char *reason);
+bool ferry_spool_file_delete(struct ferry_spool_file *file, int64_t sequence);
+/* True when the fsync has returned; `*change`: how many rows there are more than before. */
+bool ferry_spool_file_commit(struct ferry_spool_file *file, int64_t *change);
+/* Says why: FERRY_SPOOL_FULL (what is on the disk is sound, deleting may make room) or FERRY_SPOOL_BROKEN (anything
+ * else, a failed fsync above all: unknown what is on the disk). Logs it. */
+enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file);
+
+/* Pages that hold something: what deleting gave back is not counted, though the file keeps it. */
+int64_t ferry_spool_file_used_bytes(struct ferry_spool_file *file);
+int64_t ferry_spool_file_rows(struct ferry_spool_file *file);
+/* The highest sequence number that was ever inserted. */
+int64_t ferry_spool_file_last_sequence(struct ferry_spool_file *file);
+
+/* ---- the feeder's ---- */
+
+/* As ferry_spool_read; `damaged` has room for `limit` sequence numbers. */
+FERRY_NODISCARD enum ferry_code ferry_spool_file_read(struct ferry_spool_file *file, struct ferry_slice topic,
+                                                      size_t limit, struct ferry_arena *arena,
+                                                      struct ferry_spool_row **rows, size_t *count, int64_t *damaged,
+                                                      size_t *damaged_count, struct ferry_error *error);
+/* As ferry_spool_topics. */
+FERRY_NODISCARD enum ferry_code ferry_spool_file_topics(struct ferry_spool_file *file, struct ferry_arena *arena,
+                                                        struct ferry_spool_topic **topics, size_t *count,
+                                                        struct ferry_error *error);
+/* When the oldest row was stored (wall clock); 0: there is none. */
+int64_t ferry_spool_file_oldest_ms(struct ferry_spool_file *file);
+
+#endif
