@@ -49,23 +49,24 @@ static enum ferry_code compile(struct ferry_source source, struct ferry_template
     return ferry_template_new(source.text, FERRY_ESCAPE_NONE, compiled, error);
 }
 
-static enum ferry_code programs_of(struct ferry_admit_thread *thread, struct ferry_snapshot *snapshot,
-                                   const struct ferry_door *door, struct programs **out, struct ferry_error *error)
+/* NULL, and the error filled, when a template does not compile or memory ran out. */
+static struct programs *programs_of(struct ferry_admit_thread *thread, struct ferry_snapshot *snapshot,
+                                    const struct ferry_door *door, struct ferry_error *error)
 {
     if (thread->snapshot != snapshot) {
         forget(thread);
         thread->programs = calloc(snapshot->door_count, sizeof *thread->programs);
-        if (thread->programs == NULL)
-            return ferry_fail(error, FERRY_MEMORY, "out of memory");
+        if (thread->programs == NULL) {
+            (void)ferry_fail(error, FERRY_MEMORY, "out of memory");
+            return NULL;
+        }
         thread->snapshot = ferry_snapshot_hold(snapshot);
     }
     struct programs *programs = &thread->programs[door - snapshot->doors];
-    enum ferry_code code = compile(door->config->type, &programs->type, error);
-    if (code == FERRY_OK)
-        code = compile(door->config->id, &programs->id, error);
-    if (code == FERRY_OK)
-        *out = programs;
-    return code;
+    if (compile(door->config->type, &programs->type, error) != FERRY_OK ||
+        compile(door->config->id, &programs->id, error) != FERRY_OK)
+        return NULL;
+    return programs;
 }
 
 /* Once each: of a repeated header the first counts. */
@@ -155,7 +156,7 @@ static enum ferry_code render_for(const char *attribute, struct ferry_template *
 static enum ferry_code render_both(const struct programs *programs, struct ferry_envelope_input *input,
                                    struct ferry_arena *arena, struct ferry_error *error)
 {
-    struct ferry_view *view;
+    struct ferry_view *view = NULL;
     enum ferry_code code = view_request(input, arena, &view, error);
     if (code != FERRY_OK)
         return code;
@@ -170,10 +171,10 @@ enum ferry_code ferry_admit_json(struct ferry_admit_thread *thread, struct ferry
                                  const struct ferry_door *door, struct ferry_envelope_input *input,
                                  struct ferry_arena *arena, struct ferry_error *error)
 {
-    struct programs *programs = NULL;
-    enum ferry_code code = programs_of(thread, snapshot, door, &programs, error);
-    if (code == FERRY_OK)
-        code = render_both(programs, input, arena, error);
+    const struct programs *programs = programs_of(thread, snapshot, door, error);
+    if (programs == NULL)
+        return error->code;
+    enum ferry_code code = render_both(programs, input, arena, error);
     if (code == FERRY_OK)
         input->json_source = ferry_slice_from(door->config->source);
     return code;

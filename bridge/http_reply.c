@@ -6,7 +6,7 @@
 #include "bridge/problem.h"
 #include "core/log.h"
 
-enum { PROBLEM_MAX_BYTES = 8192, RETRY_AFTER_S = 5 };
+enum { PROBLEM_MAX_BYTES = 8192, ANSWER_MAX_BYTES = 16384, RETRY_AFTER_S = 5 };
 
 static const char allow[] = "POST, OPTIONS";
 
@@ -149,7 +149,7 @@ void ferry_reply_cut(struct ferry_connection *connection, struct ferry_request *
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer body;
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer answer;
     ferry_buffer_init(&body, PROBLEM_MAX_BYTES);
-    ferry_buffer_init(&answer, 2 * PROBLEM_MAX_BYTES);
+    ferry_buffer_init(&answer, ANSWER_MAX_BYTES);
     ferry_problem_print(code, request != NULL ? request->error.text : "", &body);
     int status = ferry_code_status(code);
     ferry_buffer_printf(&answer,

@@ -214,7 +214,7 @@ void ferry_tls_close(struct ferry_tls *tls)
 
 enum ferry_code ferry_tls_reload(struct ferry_tls *tls, struct ferry_error *error)
 {
-    struct ferry_certificate *fresh;
+    struct ferry_certificate *fresh = NULL;
     enum ferry_code code = read_files(tls, &fresh, error);
     if (code != FERRY_OK)
         return code;
