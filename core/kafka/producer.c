@@ -411,7 +411,7 @@ size_t ferry_producer_in_flight(const struct ferry_producer *producer)
 void ferry_producer_warm(struct ferry_producer *producer, const char *const *topics, size_t count)
 {
     pthread_mutex_lock(&producer->lock);
-    rd_kafka_topic_t **grown = realloc(producer->warm, (producer->warm_count + count + 1) * sizeof *grown);
+    rd_kafka_topic_t **grown = realloc(producer->warm, (producer->warm_count + count + 1) * sizeof(rd_kafka_topic_t *));
     if (grown != NULL) {
         producer->warm = grown;
         for (size_t i = 0; i < count; i++) {

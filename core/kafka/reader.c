@@ -77,9 +77,9 @@ static enum ferry_code find_partitions(struct ferry_consumer *reader, struct fer
 enum ferry_code ferry_reader_open(struct ferry_properties common, struct ferry_strings topics, bool from_end,
                                   struct ferry_consumer **out, struct ferry_error *error)
 {
-    struct ferry_consumer *reader;
+    struct ferry_consumer *reader = NULL;
     enum ferry_code code = open_client(common, &reader, error);
-    if (code != FERRY_OK)
+    if (reader == NULL)
         return code;
     rd_kafka_topic_partition_list_t *partitions = NULL;
     code =
@@ -99,9 +99,9 @@ enum ferry_code ferry_reader_open(struct ferry_properties common, struct ferry_s
 enum ferry_code ferry_reader_open_at(struct ferry_properties common, const struct ferry_partition *partitions,
                                      size_t count, struct ferry_consumer **out, struct ferry_error *error)
 {
-    struct ferry_consumer *reader;
+    struct ferry_consumer *reader = NULL;
     enum ferry_code code = open_client(common, &reader, error);
-    if (code != FERRY_OK)
+    if (reader == NULL)
         return code;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++)

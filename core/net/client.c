@@ -151,11 +151,11 @@ static void run_job(struct ferry_client *client, struct running *running, struct
 
 static void unlink_job(struct running *running, struct ferry_job *job)
 {
-    struct ferry_job **at = &running->first;
-    while (*at != job)
-        at = &(*at)->next;
-    *at = job->next;
-    job->next = NULL;
+    for (struct ferry_job **at = &running->first; *at != NULL; at = &(*at)->next)
+        if (*at == job) {
+            *at = job->next;
+            return;
+        }
 }
 
 static void finish_done(struct ferry_client *client, struct running *running)

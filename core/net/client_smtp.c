@@ -106,11 +106,13 @@ enum ferry_code ferry_client_mail(struct ferry_client *client, const struct ferr
     enum ferry_code code = check_address("sender", request->sender, error);
     if (code == FERRY_OK)
         code = check_address("recipient", request->recipient, error);
+    if (code != FERRY_OK)
+        return code;
     struct ferry_job *job = NULL;
-    if (code == FERRY_OK)
-        code = make_job(client, request, done, context, &job, error);
-    if (code == FERRY_OK)
-        code = set_message(job, request, error);
+    code = make_job(client, request, done, context, &job, error);
+    if (job == NULL)
+        return code;
+    code = set_message(job, request, error);
     if (code != FERRY_OK) {
         ferry_job_free(job);
         return code;
@@ -121,9 +123,9 @@ enum ferry_code ferry_client_mail(struct ferry_client *client, const struct ferr
 enum ferry_code ferry_client_smtp_probe(struct ferry_client *client, const struct ferry_mail_request *request,
                                         ferry_answer_fn *done, void *context, struct ferry_error *error)
 {
-    struct ferry_job *job;
+    struct ferry_job *job = NULL;
     enum ferry_code code = make_job(client, request, done, context, &job, error);
-    if (code != FERRY_OK)
+    if (job == NULL)
         return code;
     curl_easy_setopt(job->easy, CURLOPT_CUSTOMREQUEST, "NOOP");
     curl_easy_setopt(job->easy, CURLOPT_NOBODY, 1L);

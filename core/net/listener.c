@@ -118,12 +118,15 @@ static enum ferry_code open_socket(const struct ferry_address *address, int *out
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage own = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } own = {.six = {.sin6_port = 0}};
     socklen_t len = sizeof own;
-    if (getsockname(fd, (struct sockaddr *)&own, &len) != 0)
+    if (getsockname(fd, &own.any, &len) != 0)
         return 0;
-    return ntohs(own.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&own)->sin6_port
-                                           : ((struct sockaddr_in *)&own)->sin_port);
+    return ntohs(own.any.sa_family == AF_INET6 ? own.six.sin6_port : own.four.sin_port);
 }
 
 /* ---- one request ---- */

@@ -94,6 +94,8 @@ static void a_fetched_record_outlives_its_consumer(void **state)
     ferry_consumer_close(reader);
     cluster_stop(cluster);
     assert_non_null(fetched);
+    if (fetched == NULL)
+        return;
     assert_true(ferry_slice_is(fetched->record.value, "7"));
     assert_string_equal(fetched->record.topic.ptr, "events");
     ferry_fetched_free(fetched);

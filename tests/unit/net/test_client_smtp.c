@@ -334,8 +334,10 @@ static void a_long_message_arrives_whole(void **state)
     struct fixture f;
     begin(&f, (struct manners){0});
     memset(message, 'm', sizeof message);
-    for (size_t i = 70; i < sizeof message; i += 72)
-        memcpy(message + i, "\r\n", 2);
+    for (size_t i = 70; i < sizeof message; i += 72) {
+        message[i] = '\r';
+        message[i + 1] = '\n';
+    }
     f.request.message = ferry_slice_of(message, sizeof message);
     mail(&f);
     assert_int_equal(f.outcome->status, 250);
