@@ -91,7 +91,7 @@ bool ferry_cli_sibling(const char *name, char path[FERRY_CLI_PATH])
     char *slash = strrchr(path, '/');
     size_t room = slash != NULL ? FERRY_CLI_PATH - (size_t)(slash + 1 - path) : 0;
     if (strlen(name) < room)
-        strcpy(slash + 1, name);
+        memcpy(slash + 1, name, strlen(name) + 1);
     if (strlen(name) < room && access(path, X_OK) == 0)
         return true;
     fprintf(stderr, "ferry: %s is missing; it belongs beside ferry\n", path);

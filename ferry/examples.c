@@ -73,7 +73,7 @@ static void add_time(struct ferry_buffer *out, const char *word, int64_t now_ms)
     static const struct {
         char unit;
         int64_t ms;
-    } units[] = {{'s', 1000}, {'m', 60 * 1000}, {'h', 60 * 60 * 1000}, {'d', 24 * 60 * 60 * 1000}};
+    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
     char *unit = NULL;
     int64_t shift = strtoll(word + strlen("now"), &unit, 10);
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)

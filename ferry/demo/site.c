@@ -115,7 +115,7 @@ void ferry_site_path(const struct ferry_site *site, const char *name, char path[
     assert(len + 1 + strlen(name) < FERRY_SITE_PATH);
     memcpy(path, site->directory, len);
     path[len] = '/';
-    strcpy(path + len + 1, name);
+    memcpy(path + len + 1, name, strlen(name) + 1);
 }
 
 /* ---- secrets and ports ---- */

@@ -8,7 +8,6 @@
 #include "ferry/demo/story.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
 #include "core/clock.h"
@@ -65,18 +64,20 @@ struct act {
     size_t awaited_count;
 };
 
-static void fail(struct ferry_story *story, const char *format, ...) FERRY_PRINTF(2, 3);
-static void fail(struct ferry_story *story, const char *format, ...)
+static void note_failure(struct ferry_story *story, const char *text)
 {
-    char text[sizeof story->failure];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     if (story->failures++ == 0)
-        memcpy(story->failure, text, sizeof text);
+        snprintf(story->failure, sizeof story->failure, "%s", text);
     ferry_show_row(story->show, &(struct ferry_show_row){.text = text, .bad = true});
 }
+
+/* printf-like. */
+#define fail(story, ...)                              \
+    do {                                              \
+        struct ferry_error why_;                      \
+        ferry_fail(&why_, FERRY_SYSTEM, __VA_ARGS__); \
+        note_failure(story, why_.text);               \
+    } while (0)
 
 bool ferry_story_has_null(const char *text)
 {
