@@ -40,7 +40,7 @@ static inline bool lenient_glue(struct lenient_head *parsed, const char *line)
         return false;
     char *name = parsed->glued + parsed->glued_bytes;
     memcpy(name, last->name.ptr, last->name.len);
-    strcpy(name + last->name.len, line);
+    memcpy(name + last->name.len, line, strlen(line) + 1);
     parsed->glued_bytes += bytes;
     last->name = ferry_slice_from(name);
     return true;

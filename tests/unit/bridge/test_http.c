@@ -3,7 +3,7 @@
 #include "doors.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
+#include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -68,7 +68,7 @@ static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     struct ferry_error error = {0};
-    strcpy(fixture->directory, "/tmp/ferry-test-XXXXXX");
+    snprintf(fixture->directory, sizeof fixture->directory, "/tmp/ferry-test-XXXXXX");
     assert_non_null(mkdtemp(fixture->directory));
     assert_int_equal(ferry_mock_broker_start(&fixture->broker, &error), FERRY_OK);
     const char *topics[] = {"qlik.other", "ferry.quarantine"};
@@ -93,6 +93,12 @@ static void stop_http(struct fixture *fixture, int64_t timeout_ms)
     fixture->http = NULL;
 }
 
+static int remove_entry(const char *path, const struct stat *found, int kind, struct FTW *place)
+{
+    (void)found, (void)kind, (void)place;
+    return remove(path);
+}
+
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
@@ -101,9 +107,7 @@ static int tear_down(void **state)
     ferry_ops_free(fixture->ops);
     ferry_config_free(fixture->config);
     ferry_mock_broker_stop(fixture->broker);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", fixture->directory);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(nftw(fixture->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
     free(fixture);
     return 0;
 }
