@@ -274,8 +274,10 @@ struct ferry_held_partition *ferry_partition_find(const struct ferry_engine *eng
                                                   int32_t number);
 /* Fails with FERRY_MEMORY. */
 FERRY_NODISCARD enum ferry_code ferry_partition_add(struct ferry_engine *engine, const char *topic, int32_t number);
-/* Drops what is not begun, waits for what is: until `soft_ms` for its own end, then calls without an answer are ended
- * as such, and until `hard_ms` for the rest (both monotonic). Releases the lock meanwhile. */
+/* Nothing begins any more, and what is not begun is dropped. */
+void ferry_partition_close(struct ferry_engine *engine, struct ferry_held_partition *partition);
+/* Of a closed one: waits for what is begun, until `soft_ms` for its own end, then calls without an answer are ended as
+ * such, and until `hard_ms` for the rest (both monotonic). Releases the lock meanwhile. */
 void ferry_partition_drain(struct ferry_engine *engine, struct ferry_held_partition *partition, int64_t soft_ms,
                            int64_t hard_ms);
 /* It is not ours any more: nothing is stored for it. Freed with its last task. */

@@ -189,41 +189,57 @@ static void assigned(void *context, const struct ferry_partition *partitions, si
     ferry_engine_unlock(engine);
 }
 
-static void let_go(struct ferry_engine *engine, struct ferry_held_partition *partition, bool lost, int64_t soft_ms,
+/* Waits for what is begun, stores how far it came, and gives the partition up. */
+static void let_go(struct ferry_engine *engine, struct ferry_held_partition *partition, int64_t soft_ms,
                    int64_t hard_ms)
 {
-    if (!lost) {
-        ferry_partition_drain(engine, partition, soft_ms, hard_ms);
-        store(engine, partition);
-    }
+    ferry_partition_drain(engine, partition, soft_ms, hard_ms);
+    store(engine, partition);
     ferry_partition_give_up(engine, partition);
 }
 
+static struct ferry_held_partition *held(struct ferry_engine *engine, const struct ferry_partition *partition)
+{
+    return ferry_partition_find(engine, ferry_slice_from(partition->topic), partition->partition);
+}
+
+/* All are closed before the first is waited for, so that all have the whole time. Of lost ones nothing may be stored,
+ * so there is nothing to wait for: what is under way there ends without them. */
 static void revoked(void *context, const struct ferry_partition *partitions, size_t count, bool lost)
 {
     struct ferry_engine *engine = context;
     int64_t now_ms = ferry_clock_mono_ms();
+    struct ferry_held_partition *partition;
     ferry_engine_lock(engine);
-    for (size_t i = 0; i < count; i++) {
-        struct ferry_held_partition *partition =
-            ferry_partition_find(engine, ferry_slice_from(partitions[i].topic), partitions[i].partition);
-        if (partition != NULL)
-            let_go(engine, partition, lost, now_ms + DRAIN_SOFT_MS, now_ms + DRAIN_HARD_MS);
-    }
+    for (size_t i = 0; i < count; i++)
+        if ((partition = held(engine, &partitions[i])) != NULL)
+            ferry_partition_close(engine, partition);
+    for (size_t i = 0; i < count; i++)
+        if ((partition = held(engine, &partitions[i])) != NULL && lost)
+            ferry_partition_give_up(engine, partition);
+        else if (partition != NULL)
+            let_go(engine, partition, now_ms + DRAIN_SOFT_MS, now_ms + DRAIN_HARD_MS);
     ferry_engine_unlock(engine);
 }
 
-/* Every partition at once, so that all have the whole time. */
+/* One that is still ours; NULL when all are given up. */
+static struct ferry_held_partition *any_held(const struct ferry_engine *engine)
+{
+    for (size_t i = 0; i < engine->partition_count; i++)
+        if (!engine->partitions[i]->gone)
+            return engine->partitions[i];
+    return NULL;
+}
+
 static void let_all_go(struct ferry_engine *engine)
 {
     ferry_engine_lock(engine);
     int64_t hard_ms = engine->stop_by_ms - STOP_RESERVE_MS, soft_ms = hard_ms - STOP_RESERVE_MS;
     for (size_t i = 0; i < engine->partition_count; i++)
         if (!engine->partitions[i]->gone)
-            engine->partitions[i]->revoking = true; /* nothing is begun in the last while the first is drained */
-    for (size_t i = engine->partition_count; i-- > 0;)
-        if (i < engine->partition_count && !engine->partitions[i]->gone)
-            let_go(engine, engine->partitions[i], false, soft_ms, hard_ms);
+            ferry_partition_close(engine, engine->partitions[i]);
+    for (struct ferry_held_partition *partition; (partition = any_held(engine)) != NULL;)
+        let_go(engine, partition, soft_ms, hard_ms);
     ferry_engine_unlock(engine);
 }
 

@@ -68,11 +68,15 @@ static bool wait_for_begun(struct ferry_engine *engine, const struct ferry_held_
     return true;
 }
 
-void ferry_partition_drain(struct ferry_engine *engine, struct ferry_held_partition *partition, int64_t soft_ms,
-                           int64_t hard_ms)
+void ferry_partition_close(struct ferry_engine *engine, struct ferry_held_partition *partition)
 {
     partition->revoking = true;
     drop_not_begun(engine, partition);
+}
+
+void ferry_partition_drain(struct ferry_engine *engine, struct ferry_held_partition *partition, int64_t soft_ms,
+                           int64_t hard_ms)
+{
     if (wait_for_begun(engine, partition, soft_ms))
         return;
     ferry_calls_abandon(engine, partition);

@@ -180,7 +180,7 @@ static enum ferry_code once_per_key(struct trial *trial)
 {
     enum { MEMBERS = 16 };
     struct ferry_buffer buffers[MEMBERS];
-    struct ferry_slice texts[MEMBERS];
+    struct ferry_slice texts[MEMBERS] = {0};
     size_t count = trial->compiled->once_per_count;
     if (count > MEMBERS)
         return ferry_fail(&trial->error, FERRY_TEMPLATE, "once_per has more than %d members", MEMBERS);

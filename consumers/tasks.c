@@ -138,6 +138,13 @@ void ferry_task_enter(struct ferry_engine *engine, struct ferry_task *task, enum
     move(engine, task, state, false);
 }
 
+/* While a partition is restored nothing begins yet, while it is taken away nothing begins any more: what is left of it
+ * is dropped, and behind a dropped head even a record that is ready would be out of order. */
+static bool may_begin(const struct ferry_held_partition *partition)
+{
+    return !partition->restoring && !partition->revoking && !partition->gone;
+}
+
 enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_partition *partition,
                               struct ferry_delivery *delivery, struct ferry_slot *slot)
 {
@@ -157,7 +164,7 @@ enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_pa
     task->slot = slot;
     delivery->references++;
     link_to_partition(partition, task);
-    if (head && !partition->restoring)
+    if (head && may_begin(partition))
         ferry_task_make_ready(engine, task);
     return FERRY_OK;
 }
@@ -165,6 +172,8 @@ enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_pa
 void ferry_tasks_release(struct ferry_engine *engine, struct ferry_held_partition *partition)
 {
     partition->restoring = false;
+    if (!may_begin(partition))
+        return;
     for (struct ferry_task *task = partition->first; task != NULL; task = task->behind)
         if (task->state == FERRY_TASK_QUEUED && ferry_lane_is_head(&task->place))
             ferry_task_make_ready(engine, task);
@@ -194,7 +203,7 @@ static void remove_task(struct ferry_engine *engine, struct ferry_task *task)
     ferry_timers_cancel(&engine->timers, &task->timer);
     list_remove(task);
     struct ferry_lane_place *successor = ferry_lanes_leave(&engine->lanes, &task->place);
-    if (successor != NULL && !task_of_place(successor)->partition->restoring)
+    if (successor != NULL && may_begin(task_of_place(successor)->partition))
         ferry_task_make_ready(engine, task_of_place(successor));
     if (task->claimed)
         ferry_once_release(engine->once, &task->key); /* nothing happens if it was marked */
