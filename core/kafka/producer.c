@@ -257,13 +257,13 @@ static enum ferry_code produce(struct ferry_producer *producer, const struct fer
     rd_kafka_headers_t *headers = make_headers(record, &failed);
     if (failed)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    /* Not rd_kafka_produceva: in 2.0.2 it frees the headers twice when the partition does not exist. */
     atomic_fetch_add(&producer->in_flight, 1);
-    rd_kafka_resp_err_t refused =
-        rd_kafka_producev(producer->client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
-                          RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(bytes_of(record->key), record->key.len),
-                          RD_KAFKA_V_VALUE(bytes_of(record->value), record->value.len), RD_KAFKA_V_HEADERS(headers),
-                          RD_KAFKA_V_OPAQUE(tag), RD_KAFKA_V_END);
+    /* Not rd_kafka_produceva: in 2.0.2 it frees the headers twice when the partition does not exist. And not with
+     * rd_kafka_producev's macros, which are GNU statement expressions. */
+    rd_kafka_resp_err_t refused = rd_kafka_producev(
+        producer->client, RD_KAFKA_VTYPE_TOPIC, topic, RD_KAFKA_VTYPE_PARTITION, partition, RD_KAFKA_VTYPE_MSGFLAGS, 0,
+        RD_KAFKA_VTYPE_KEY, bytes_of(record->key), record->key.len, RD_KAFKA_VTYPE_VALUE, bytes_of(record->value),
+        record->value.len, RD_KAFKA_VTYPE_HEADERS, headers, RD_KAFKA_VTYPE_OPAQUE, tag, RD_KAFKA_VTYPE_END);
     if (!refused)
         return FERRY_OK;
     atomic_fetch_sub(&producer->in_flight, 1);
