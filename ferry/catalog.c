@@ -95,10 +95,10 @@ int ferry_command_catalog(int argc, char **argv)
         fputs(usage, stdout);
         return FERRY_EXIT_DONE;
     }
-    if (chosen == '?' || optind < argc) {
-        fputs(usage, stderr);
-        return FERRY_EXIT_USAGE;
-    }
+    if (chosen == '?')
+        return ferry_cli_refuse("catalog", NULL);
+    if (optind < argc)
+        return ferry_cli_refuse("catalog", "takes one flag at most, and no event without --schema");
     int code = FERRY_EXIT_DONE;
     if (event != NULL)
         code = print_schema(event, &out);

@@ -8,6 +8,7 @@
 #include "core/kafka/admin.h"
 #include "core/program.h"
 #include "ferry/check_online.h"
+#include "ferry/cli.h"
 #include "ferry/command.h"
 
 enum { OUTPUT_MAX_BYTES = 4 * 1024 * 1024 };
@@ -32,8 +33,7 @@ struct request {
 
 static int wrong_usage(const char *complaint)
 {
-    fprintf(stderr, "ferry check: %s\n%s", complaint, usage);
-    return FERRY_EXIT_USAGE;
+    return ferry_cli_refuse("check", complaint);
 }
 
 /* "bridge,slack" to bits; 0 for an unknown word. */
@@ -89,7 +89,7 @@ static int parse(int argc, char **argv, struct request *request)
             fputs(usage, stdout);
             return FERRY_EXIT_DONE;
         default:
-            return wrong_usage("unknown flag");
+            return wrong_usage(NULL);
         }
     }
     return optind == argc ? -1 : wrong_usage("takes flags only");

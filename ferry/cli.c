@@ -6,6 +6,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/program.h"
+
+int ferry_cli_refuse(const char *command, const char *complaint)
+{
+    if (complaint != NULL)
+        fprintf(stderr, "ferry %s: %s\n", command, complaint);
+    fprintf(stderr, "Try `ferry %s --help`.\n", command);
+    return FERRY_EXIT_USAGE;
+}
+
 const struct ferry_catalog_entry *ferry_cli_event(const char *name)
 {
     const struct ferry_catalog_entry *entry = ferry_catalog_find_type(ferry_slice_from(name));

@@ -14,6 +14,7 @@
 #include "core/buffer.h"
 #include "core/config.h"
 #include "core/program.h"
+#include "ferry/cli.h"
 #include "ferry/command.h"
 
 enum { SECRET_CHARS = 48, ANSWER_BYTES = 1024, FILE_BYTES = 64 * 1024 };
@@ -58,8 +59,7 @@ struct answers {
 
 static int wrong_usage(const char *complaint)
 {
-    fprintf(stderr, "ferry init: %s\n%s", complaint, usage);
-    return FERRY_EXIT_USAGE;
+    return ferry_cli_refuse("init", complaint);
 }
 
 /* -1 to go on, or the exit code. */
@@ -88,7 +88,7 @@ static int parse(int argc, char **argv, struct request *request)
             fputs(usage, stdout);
             return FERRY_EXIT_DONE;
         } else
-            return wrong_usage("unknown flag");
+            return wrong_usage(NULL);
     }
     return optind == argc ? -1 : wrong_usage("takes flags only");
 }
@@ -131,15 +131,21 @@ static bool take_answer(const struct request *request, enum question question, c
 }
 
 /* acme.eu.qlikcloud.com and https://acme.eu.qlikcloud.com/ mean https://acme.eu.qlikcloud.com. */
-static void tidy_tenant(char tenant[ANSWER_BYTES])
+static bool tidy_tenant(char tenant[ANSWER_BYTES])
 {
-    char given[ANSWER_BYTES - 16];
-    snprintf(given, sizeof given, "%s", tenant);
-    size_t len = strlen(given);
-    if (len > 0 && given[len - 1] == '/')
-        given[len - 1] = '\0';
-    bool has_scheme = strstr(given, "://") != NULL;
-    snprintf(tenant, ANSWER_BYTES, "%s%s", given[0] != '\0' && !has_scheme ? "https://" : "", given);
+    static const char scheme[] = "https://";
+    size_t len = strlen(tenant);
+    if (len > 0 && tenant[len - 1] == '/')
+        tenant[--len] = '\0';
+    if (len == 0 || strstr(tenant, "://") != NULL)
+        return true;
+    if (len + sizeof scheme > ANSWER_BYTES) {
+        fputs("ferry init: the tenant's name is too long\n", stderr);
+        return false;
+    }
+    memmove(tenant + strlen(scheme), tenant, len + 1);
+    memcpy(tenant, scheme, strlen(scheme));
+    return true;
 }
 
 static bool gather(const struct request *request, struct answers *answers)
@@ -147,8 +153,7 @@ static bool gather(const struct request *request, struct answers *answers)
     for (int question = 0; question < QUESTION_COUNT; question++)
         if (!take_answer(request, (enum question)question, answers->text[question]))
             return false;
-    tidy_tenant(answers->text[TENANT]);
-    return true;
+    return tidy_tenant(answers->text[TENANT]);
 }
 
 /* ---- the two files ---- */
@@ -181,7 +186,7 @@ static void add_slack(struct ferry_buffer *out)
     ferry_buffer_add_text(out, "\nslack:\n"
                                "  admin: 127.0.0.1:8082\n"
                                "  routes:\n"
-                               "    - name: app-created\n"
+                               "    - name: new-app\n"
                                "      events: [app.created]\n"
                                "      when: .resource.isSessionApp != true\n"
                                "      webhook: {env: SLACK_WEBHOOK_URL}\n"
@@ -323,23 +328,24 @@ static int check_written(const struct answers *answers)
 
 static void explain(const struct answers *answers)
 {
+    bool has_slack = answers->text[SLACK][0] != '\0', has_mail = answers->text[SMTP][0] != '\0';
     printf(
         "Wrote %s and %s (mode 0600).\n\n"
         "Enter this in Qlik: %s%s\n"
         "  URL      https://YOUR-HOST/webhooks/qlik   (your proxy passes it to http://127.0.0.1:8080/webhooks/qlik)\n"
         "  Secret   %s\n"
-        "  Events   all that you want in Kafka; for the routes of this file: app.created, reload.finished, "
-        "user.created\n\n"
+        "  Events   all that you want in Kafka%s%s%s%s\n\n"
         "Then:\n"
         "  ferry check -c %s --online\n"
         "  ferry-bridge -c %s\n",
         answers->config_path, answers->secrets_path,
         answers->text[TENANT][0] != '\0' ? answers->text[TENANT] : "Management console → Webhooks → Create",
-        answers->text[TENANT][0] != '\0' ? "/console/webhooks → Create" : "", answers->secret, answers->config_path,
-        answers->config_path);
-    if (answers->text[SLACK][0] != '\0')
+        answers->text[TENANT][0] != '\0' ? "/console/webhooks → Create" : "", answers->secret,
+        has_slack || has_mail ? "; for the routes of this file: " : "", has_slack ? "app.created, reload.finished" : "",
+        has_slack && has_mail ? ", " : "", has_mail ? "user.created" : "", answers->config_path, answers->config_path);
+    if (has_slack)
         printf("  ferry-slack -c %s\n", answers->config_path);
-    if (answers->text[SMTP][0] != '\0')
+    if (has_mail)
         printf("  ferry-mail -c %s        (first your addresses: `from`, `recipient_domains`)\n", answers->config_path);
 }
 

@@ -89,7 +89,9 @@ int main(int argc, char **argv)
         return FERRY_EXIT_DONE;
     }
     memmove(argv + 2, argv + 1, (size_t)flags * sizeof *argv); /* the flags go behind the name, which goes first */
-    argv[1] = name;
+    char full[64];                                             /* getopt complains in this name */
+    snprintf(full, sizeof full, "ferry %s", name);
+    argv[1] = full;
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(name, commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);

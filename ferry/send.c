@@ -59,8 +59,7 @@ struct job {
 
 static int wrong_usage(const char *complaint)
 {
-    fprintf(stderr, "ferry send: %s\n%s", complaint, usage);
-    return FERRY_EXIT_USAGE;
+    return ferry_cli_refuse("send", complaint);
 }
 
 /* -1 to go on, or the exit code. */
@@ -93,7 +92,7 @@ static int parse(int argc, char **argv, struct request *request)
             return FERRY_EXIT_DONE;
         }
         if (option == '?')
-            return wrong_usage("see the options");
+            return wrong_usage(NULL);
         if (option == SET && request->set_count == SETS)
             return wrong_usage("too many --set");
         if (option == SET)
@@ -160,7 +159,7 @@ static int use_config(const char *path, struct job *job)
         ferry_buffer_init(&text, FERRY_CLI_FILE_BYTES);
         if (job->config != NULL)
             ferry_findings_print(&findings, &text);
-        fprintf(stderr, "%s%s", ferry_buffer_slice(&text).ptr, text.len == 0 ? error.text : "");
+        fprintf(stderr, "%s\n", text.len > 0 ? ferry_buffer_slice(&text).ptr : error.text);
         return FERRY_EXIT_CONFIG;
     }
     const struct ferry_bridge_config *bridge = &job->config->bridge;
@@ -209,11 +208,14 @@ static int prepare_sender(const struct request *request, struct job *job)
 /* Prints the answer; was it a 2xx? */
 static bool show(const struct ferry_sent *sent)
 {
+    static const char *const meanings[] = {[202 - 200] = ", on the bridge's disk: Kafka does not answer it",
+                                           [204 - 200] = ", in Kafka"};
+    bool is_told = sent->status == 202 || sent->status == 204;
     if (sent->status == 0)
-        printf("no answer: %s\n", ferry_buffer_slice(&sent->body).ptr);
+        printf("no answer: %s; does ferry-bridge run there?\n", ferry_buffer_slice(&sent->body).ptr);
     else
-        printf("%d in %.1f ms%s%s\n", sent->status, sent->milliseconds, sent->body.len > 0 ? "\n" : "",
-               ferry_buffer_slice(&sent->body).ptr);
+        printf("%d in %.1f ms%s%s%s\n", sent->status, sent->milliseconds, is_told ? meanings[sent->status - 200] : "",
+               sent->body.len > 0 ? "\n" : "", ferry_buffer_slice(&sent->body).ptr);
     return sent->status >= 200 && sent->status < 300;
 }
 

@@ -27,8 +27,7 @@ struct request {
 
 static int wrong_usage(const char *complaint)
 {
-    fprintf(stderr, "ferry sign: %s\n%s", complaint, usage);
-    return FERRY_EXIT_USAGE;
+    return ferry_cli_refuse("sign", complaint);
 }
 
 /* -1 to go on, or the exit code. */
@@ -62,8 +61,7 @@ static int parse(int argc, char **argv, struct request *request)
             fputs(usage, stdout);
             return FERRY_EXIT_DONE;
         default:
-            fputs(usage, stderr);
-            return FERRY_EXIT_USAGE;
+            return wrong_usage(NULL);
         }
     }
     if ((request->secret_env != NULL) == (request->secret_file != NULL))

@@ -47,8 +47,7 @@ struct attempt {
 
 static int wrong_usage(const char *complaint)
 {
-    fprintf(stderr, "ferry try: %s\n%s", complaint, usage);
-    return FERRY_EXIT_USAGE;
+    return ferry_cli_refuse("try", complaint);
 }
 
 /* -1 to go on, or the exit code. */
@@ -74,9 +73,11 @@ static int parse(int argc, char **argv, struct attempt *attempt)
         case 's':
             attempt->send = true;
             break;
+        case 'h':
+            fputs(usage, stdout);
+            return FERRY_EXIT_DONE;
         default:
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? FERRY_EXIT_DONE : FERRY_EXIT_USAGE;
+            return wrong_usage(NULL);
         }
     }
     const char *name = argc - optind == 1 ? argv[optind] : "";
@@ -136,11 +137,14 @@ static int load(struct attempt *attempt)
 
 static int no_such_route(const struct attempt *attempt)
 {
-    fprintf(stderr, "ferry: there is no route %s/%s; there are:\n", attempt->worker, attempt->route);
+    fprintf(stderr, "ferry: there is no route %s/%s; ", attempt->worker, attempt->route);
     const struct ferry_route_config *route;
+    size_t count = 0;
     for (size_t w = 0; w < WORKERS; w++)
         for (size_t i = 0; (route = workers[w].route(attempt->loaded, i)) != NULL; i++)
-            fprintf(stderr, "  %s/%s\n", workers[w].name, route->name);
+            fprintf(stderr, "%s  %s/%s\n", count++ == 0 ? "there are:\n" : "", workers[w].name, route->name);
+    if (count == 0)
+        fprintf(stderr, "%s has none\n", attempt->config);
     return FERRY_EXIT_USAGE;
 }
 
