@@ -18,13 +18,13 @@
 #include "ferry/examples.h"
 
 static const char usage[] =
-    "usage: ferry try WORKER/ROUTE [-c FILE] [--event EVENT | --file FILE] [--send]\n"
+    "usage: ferry try WORKER/ROUTE [-c FILE] [--event FILE|EVENT] [--send]\n"
     "\n"
     "Shows what a route would send, for instance `ferry try slack/new-app`: the request or the whole mail, secrets\n"
     "left out, for examples of its events in all three forms.\n"
     "  -c, --config FILE  the configuration\n"
+    "  --event FILE       for the event in this file (- for standard input)\n"
     "  --event EVENT      for an example of this event alone, a name or a type of `ferry catalog`\n"
-    "  --file FILE        for the event in this file (- for standard input)\n"
     "  --send             send it too, once: the file's, or the first example's CloudEvents form\n";
 
 enum { FORMS = 3, EXAMPLES = 3, NAME_BYTES = 256 };
@@ -50,13 +50,21 @@ static int wrong_usage(const char *complaint)
     return ferry_cli_refuse("try", complaint);
 }
 
+/* Names of events have no slash, and nobody calls a file like one; a path that is wrong is a file as well. */
+static bool is_file(const char *text)
+{
+    return strcmp(text, "-") == 0 || strchr(text, '/') != NULL || access(text, F_OK) == 0;
+}
+
 /* -1 to go on, or the exit code. */
 static int parse(int argc, char **argv, struct attempt *attempt)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"event", required_argument, NULL, 'e'},
-        {"file", required_argument, NULL, 'f'},   {"send", no_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},         {0},
+        {"config", required_argument, NULL, 'c'},
+        {"event", required_argument, NULL, 'e'},
+        {"send", no_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
@@ -65,10 +73,7 @@ static int parse(int argc, char **argv, struct attempt *attempt)
             attempt->config = optarg;
             break;
         case 'e':
-            attempt->event = optarg;
-            break;
-        case 'f':
-            attempt->file = optarg;
+            *(is_file(optarg) ? &attempt->file : &attempt->event) = optarg;
             break;
         case 's':
             attempt->send = true;
@@ -85,7 +90,7 @@ static int parse(int argc, char **argv, struct attempt *attempt)
     if (slash == NULL || slash == name || slash - name >= NAME_BYTES || slash[1] == '\0')
         return wrong_usage("name one route: WORKER/ROUTE");
     if (attempt->event != NULL && attempt->file != NULL)
-        return wrong_usage("--event or --file, not both");
+        return wrong_usage("--event once: a file or an event");
     snprintf(attempt->worker, sizeof attempt->worker, "%.*s", (int)(slash - name), name);
     attempt->route = slash + 1;
     return -1;
@@ -332,8 +337,8 @@ static void try_some(struct attempt *attempt)
     if (matches > EXAMPLES)
         printf("and %zu more events; --event NAME shows one\n", matches - EXAMPLES);
     if (matches == 0) {
-        fprintf(stderr, "ferry: the catalogue has no event that %s/%s takes; name one with --file\n", attempt->worker,
-                attempt->route);
+        fprintf(stderr, "ferry: the catalogue has no event that %s/%s takes; bring one with --event FILE\n",
+                attempt->worker, attempt->route);
         note(attempt, FERRY_EXIT_USAGE);
     }
 }

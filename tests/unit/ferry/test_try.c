@@ -110,7 +110,7 @@ static void the_event_may_be_a_file(void **state)
     snprintf(file, sizeof file, "%s",
              capture_file("{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"com.example.thing\","
                           "\"data\":{\"name\":\"Mine\"}}"));
-    const struct capture *shown = run("slack/new", "--file", file);
+    const struct capture *shown = run("slack/new", "--event", file);
     unlink(file);
     assert_int_equal(shown->exit_code, FERRY_EXIT_DONE);
     assert_non_null(strstr(shown->out, "*Mine* is new"));
@@ -121,7 +121,7 @@ static void a_route_of_events_without_examples_wants_a_file(void **state)
     (void)state;
     const struct capture *shown = run("slack/other", NULL, NULL);
     assert_int_equal(shown->exit_code, FERRY_EXIT_USAGE);
-    assert_non_null(strstr(shown->err, "name one with --file"));
+    assert_non_null(strstr(shown->err, "bring one with --event FILE"));
 }
 
 static void an_unknown_route_is_answered_with_those_that_are_there(void **state)
