@@ -115,6 +115,9 @@ static enum ferry_code parse(struct ferry_slice text, enum ferry_code if_invalid
     if (!jv_is_valid(value)) {
         char message[FERRY_JQ_MESSAGE];
         ferry_jq_message(jv_invalid_get_msg(value), message);
+        char *quote = strstr(message, " (while parsing"); /* the text itself: no body in logs */
+        if (quote != NULL)
+            *quote = '\0';
         return ferry_fail(error, if_invalid, "jq: %s", message);
     }
     *out = value;
