@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/buffer.h"
 #include "core/config_reader.h"
@@ -203,10 +204,11 @@ enum ferry_code ferry_config_load(const char *path, unsigned sections, struct fe
     if (config == NULL)
         return ferry_fail(error, FERRY_MEMORY, "no memory for the configuration");
     struct ferry_config_reader reader = {.config = config, .memory = config->memory};
-    ferry_config_error(&reader, ferry_config_place(&reader, NULL), "%s", reason.text);
+    ferry_config_error(&reader, ferry_config_place(&reader, NULL), "%s%s", reason.text,
+                       access(path, F_OK) == 0 ? "" : "; `ferry init` writes one, -c FILE names another");
     hand_out_findings(config->memory, findings);
     *out = config;
-    return ferry_fail(error, FERRY_CONFIG, "%s", reason.text);
+    return ferry_fail(error, FERRY_CONFIG, "%s: 1 mistake", path);
 }
 
 void ferry_config_free(struct ferry_config *config)

@@ -164,8 +164,10 @@ static enum ferry_config_got resolve_env(struct ferry_config_reader *reader, con
     }
     if (!reader->own)
         return FERRY_GOT_NOTHING;
-    ferry_config_error(reader, value->place, "the environment variable %s is not set, set it%s%s%s", name,
-                       is_secret ? "" : " or add a default: {env: ", is_secret ? "" : name,
+    ferry_config_error(reader, value->place,
+                       "the environment variable %s is not set; set it, or give it a line in the file under `secrets:`"
+                       "%s%s%s",
+                       name, is_secret ? "" : ", or add a default: {env: ", is_secret ? "" : name,
                        is_secret ? "" : ", default: …}");
     return FERRY_GOT_ERROR;
 }

@@ -334,7 +334,8 @@ static void a_file_that_is_not_there_is_a_finding(void **state)
     (void)state;
     FERRY_CLEANUP(done) struct loaded loaded = load("/no/such/ferry.yaml", FERRY_SECTION_ALL);
     assert_int_equal(loaded.code, FERRY_CONFIG);
-    assert_string_equal(loaded.findings.items[0].text, "/no/such/ferry.yaml cannot be read: No such file or directory");
+    assert_string_equal(loaded.findings.items[0].text, "/no/such/ferry.yaml cannot be read: No such file or directory; "
+                                                       "`ferry init` writes one, -c FILE names another");
 }
 
 /* ---- the file of secrets ---- */
