@@ -159,7 +159,7 @@ static int use_config(const char *path, struct job *job)
         ferry_buffer_init(&text, FERRY_CLI_FILE_BYTES);
         if (job->config != NULL)
             ferry_findings_print(&findings, &text);
-        fprintf(stderr, "%s\n", text.len > 0 ? ferry_buffer_slice(&text).ptr : error.text);
+        fprintf(stderr, "%s%s", text.len > 0 ? ferry_buffer_slice(&text).ptr : error.text, text.len > 0 ? "" : "\n");
         return FERRY_EXIT_CONFIG;
     }
     const struct ferry_bridge_config *bridge = &job->config->bridge;

@@ -136,7 +136,7 @@ static int load(struct attempt *attempt)
     ferry_buffer_init(&text, FERRY_CLI_FILE_BYTES);
     if (attempt->loaded != NULL)
         ferry_findings_print(&findings, &text);
-    fprintf(stderr, "%s\n", text.len > 0 ? text.ptr : error.text);
+    fprintf(stderr, "%s%s", text.len > 0 ? ferry_buffer_slice(&text).ptr : error.text, text.len > 0 ? "" : "\n");
     return FERRY_EXIT_CONFIG;
 }
 
