@@ -12,7 +12,8 @@ struct ferry_consumer;
 struct ferry_partition {
     const char *topic; /* borrowed during a callback */
     int32_t partition;
-    int64_t offset; /* where reading begins, or -1 */
+    int64_t
+        offset; /* assigned: the next one by the group's commit, -1 without one; ferry_reader_open_at: where to begin */
 };
 
 /* Called on the owner thread, inside ferry_consumer_poll. */
@@ -58,7 +59,7 @@ void ferry_consumer_resume(struct ferry_consumer *consumer, const char *topic, i
  * and on close. Any thread. Ignored for a partition that is no longer ours. */
 void ferry_consumer_store(struct ferry_consumer *consumer, const char *topic, int32_t partition, int64_t next_offset);
 
-/* All partitions of its assignment are known (readiness). */
+/* Its assignment has been taken over (readiness); it may be empty. False until then, and again after a loss. */
 bool ferry_consumer_ready(const struct ferry_consumer *consumer);
 /* Refreshes ferry_consumer_lag{topic,partition}; cheap, from cached watermarks. Owner thread. */
 void ferry_consumer_update_lag(struct ferry_consumer *consumer);

@@ -14,7 +14,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/clock.h"
@@ -28,7 +27,6 @@ enum {
     SILENCE_MS = 5000, /* without an answer for so long Kafka counts as away */
     BROKEN_RUN = 3,    /* so many sequence errors without a success in between break the producer */
     REPORTER_WAIT_MS = 1000,
-    WORDS = 256,
 };
 
 enum warmth { COLD, WARMING, WARM };
