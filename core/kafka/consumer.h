@@ -12,8 +12,8 @@ struct ferry_consumer;
 struct ferry_partition {
     const char *topic; /* borrowed during a callback */
     int32_t partition;
-    int64_t
-        offset; /* assigned: the next one by the group's commit, -1 without one; ferry_reader_open_at: where to begin */
+    /* Assigned: the next one by the group's commit, -1 without one. ferry_reader_open_at: where to begin. */
+    int64_t offset;
 };
 
 /* Called on the owner thread, inside ferry_consumer_poll. */
