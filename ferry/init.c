@@ -196,7 +196,6 @@ static void add_slack(struct ferry_buffer *out)
                                "      events: [reload.finished]\n"
                                "      when: .resource.status == \"FAILED\"\n"
                                "      webhook: {env: SLACK_WEBHOOK_URL}\n"
-                               "      digest: 10s\n"
                                "      text: |-\n"
                                "        The reload of app \\(.resource.appId // \"?\") failed: "
                                "\\(.resource.errorMessage // \"no message\")\n");
