@@ -202,7 +202,7 @@ static void run(struct bridge *bridge)
 /* ---- end ---- */
 
 /* Four tenths of the time are for requests, two for what Kafka still has to acknowledge, the rest to take everything
- * down. What is left then was answered 503. */
+ * down. What is left then was answered 503, or is in the spool. */
 static void drain(struct bridge *bridge)
 {
     int64_t total_ms = bridge->program.config->shutdown_timeout_ms;
@@ -212,7 +212,8 @@ static void drain(struct bridge *bridge)
     ferry_http_drain(bridge->http, total_ms * 4 / 10);
     int64_t left = ferry_publisher_up(bridge->publisher) ? until - ferry_clock_mono_ms() : 0;
     if (ferry_publisher_flush(bridge->publisher, left > 0 ? left : 0) != FERRY_OK)
-        ferry_log(FERRY_LOG_WARN, "records that were answered 503 are given up, Kafka does not take them",
+        ferry_log(FERRY_LOG_WARN,
+                  "Kafka does not take what is left: the spool keeps what was answered 202, the rest was answered 503",
                   FERRY_NO_FIELDS);
 }
 
