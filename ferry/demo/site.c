@@ -14,7 +14,7 @@
 
 #include "core/buffer.h"
 
-enum { CONFIG_BYTES = 64 * 1024 };
+enum { CONFIG_BYTES = 64 * 1024, FILE_NAME_BYTES = 64 };
 
 #define AUTOMATION "6f7a0c1e-2b3d-4c5e-8f90-a1b2c3d4e5f6"
 
@@ -77,15 +77,23 @@ static const char config_format[] = "# Written by `ferry demo`: everything on th
 
 /* ---- the directory ---- */
 
+static enum ferry_code make_kept(struct ferry_site *site, const char *keep, struct ferry_error *error)
+{
+    char *real = mkdir(keep, 0700) == 0 || errno == EEXIST ? realpath(keep, NULL) : NULL;
+    if (real == NULL)
+        return ferry_fail(error, FERRY_SYSTEM, "cannot make %s: %s", keep, strerror(errno));
+    bool fits = strlen(real) + FILE_NAME_BYTES < sizeof site->directory;
+    snprintf(site->directory, sizeof site->directory, "%s", fits ? real : "");
+    free(real);
+    return fits ? FERRY_OK : ferry_fail(error, FERRY_SYSTEM, "the path of %s is too long", keep);
+}
+
 static enum ferry_code make_directory(struct ferry_site *site, const char *keep, struct ferry_error *error)
 {
     const char *parent = getenv("TMPDIR");
     site->kept = keep != NULL;
-    if (keep != NULL) {
-        if ((mkdir(keep, 0700) != 0 && errno != EEXIST) || realpath(keep, site->directory) == NULL)
-            return ferry_fail(error, FERRY_SYSTEM, "cannot make %s: %s", keep, strerror(errno));
-        return FERRY_OK;
-    }
+    if (keep != NULL)
+        return make_kept(site, keep, error);
     snprintf(site->directory, sizeof site->directory, "%s/ferry-demo-XXXXXX",
              parent != NULL && parent[0] == '/' ? parent : "/tmp");
     if (mkdtemp(site->directory) == NULL)
