@@ -203,8 +203,7 @@ void ferry_call_begin(struct ferry_engine *engine, struct ferry_task *task)
 static struct ferry_task *find_unanswered(const struct ferry_held_partition *partition)
 {
     for (struct ferry_task *task = partition->first; task != NULL; task = task->behind)
-        if (task->state == FERRY_TASK_CALLING ||
-            (task->follow && task->state != FERRY_TASK_RUNNING))
+        if (task->state == FERRY_TASK_CALLING || (task->follow && task->state != FERRY_TASK_RUNNING))
             return task;
     return NULL;
 }
@@ -213,8 +212,7 @@ static struct ferry_task *find_unanswered(const struct ferry_held_partition *par
  * any call without an answer. */
 void ferry_call_in_doubt(struct ferry_engine *engine, struct ferry_task *task, const char *why)
 {
-    const struct ferry_answer answer = {
-        .exchange = FERRY_EXCHANGE_IN_DOUBT, .retry_after_ms = -1, .reason = why};
+    const struct ferry_answer answer = {.exchange = FERRY_EXCHANGE_IN_DOUBT, .retry_after_ms = -1, .reason = why};
     ferry_effect_done(&task->effect);
     task->effect.attempt = task->attempts;
     if (!task->follow) {

@@ -1,4 +1,5 @@
-/* Dead letters: what permanently failed, kept whole in `<internal>.<worker>.dlq` (contract, "Workers"). Pure. */
+/* Dead letters: what permanently failed, kept whole in `<internal>.<worker>.dlq` (docs/contract.md, "Workers"). Pure.
+ */
 #ifndef FERRY_CONSUMERS_DEAD_LETTER_H
 #define FERRY_CONSUMERS_DEAD_LETTER_H
 

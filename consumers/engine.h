@@ -12,20 +12,24 @@
  * One lock guards everything in `struct ferry_engine` and the lists in what hangs on it. A task is worked on by one
  * thread at a time, which owns its other members meanwhile:
  *
- *                    ┌──────────────────────────────── again, pace, claim ───────────┐
- *   QUEUED ─ head ─▶ READY ─▶ RUNNING ─▶ CALLING ─▶ (answer) RUNNING ─▶ settled     WAITING
- *   behind others      ▲         │                               │                    │
- *   in its lane        │         └── gate ─▶ GATED               ├─▶ FOLLOWING ───────┤
- *                      │                       │                 ├─▶ MARKING ─▶ settled
- *                      │                       │                 └─▶ BURYING ─▶ settled
- *                      └───────────────────────┴──────────────────────────────────────┘
+ *   QUEUED      behind others in its lane, or its partition is being restored
+ *      │ head of the lane
+ *   READY       in `ready`, for the next evaluator ◀────────────────────────────────────────┐
+ *      │ ├─▶ GATED     its destination has not answered yet, one call at a time ────────────┤
+ *   RUNNING     one thread has it: an evaluator, or whoever brings the answer               │
+ *      │ ├─▶ WAITING   until a timer: failed before, its pace, another has its claim ───────┤
+ *      │ ├─▶ MARKING   a mark is on its way to Kafka ─▶ the call ───────────────────────────┤
+ *   CALLING     the client has it                         or settled                        │
+ *      │ ├─▶ FOLLOWING until the next exchange of an effect that was accepted ──────────────┘
+ *      │ └─▶ BURYING   its dead letter is on its way to Kafka ─▶ settled
+ *   settled     the record is done for this route; the next of the lane becomes READY
  *
- * RUNNING and what comes after it is "begun": a rebalance waits for it. Everything else is dropped with its partition:
- * the next owner reads the record again.
+ * A task is "begun" while it is RUNNING or in a state after that, and while something of it stands in the world or in
+ * the log: a rebalance waits for it. Everything else is dropped with its partition, and the next owner reads the record
+ * again.
  *
- * MARKING: a mark of the effect is on its way to the effects topic. Before a call that must not be repeated it is an
- * intent, and the call is made after its report; afterwards it says that the effect was had, and the record is settled
- * after its report. */
+ * Marks: before a call that must not be repeated an intent is written, and the call is made after its report; after an
+ * effect its mark is written, and the record is settled after that report. */
 #ifndef FERRY_CONSUMERS_ENGINE_H
 #define FERRY_CONSUMERS_ENGINE_H
 
@@ -44,10 +48,10 @@
 #include "core/metrics.h"
 
 enum {
-    FERRY_HELD_RECORDS = 10000,            /* a partition with more is paused … */
-    FERRY_HELD_BYTES = 64 * 1024 * 1024,   /* … or with more bytes; resumed at half of it */
-    FERRY_PROBE_MS = 5 * 60 * 1000,        /* between two calls to a dead destination */
-    FERRY_CLAIM_AGAIN_MS = 200,            /* while another record is at the same effect */
+    FERRY_HELD_RECORDS = 10000,          /* a partition with more is paused … */
+    FERRY_HELD_BYTES = 64 * 1024 * 1024, /* … or with more bytes; resumed at half of it */
+    FERRY_PROBE_MS = 5 * 60 * 1000,      /* between two calls to a dead destination */
+    FERRY_CLAIM_AGAIN_MS = 200,          /* while another record is at the same effect */
     FERRY_EVALUATORS = 2
 };
 
@@ -102,7 +106,7 @@ struct ferry_held_partition {
     size_t bytes; /* of the records that are held */
     size_t tasks;
     size_t begun;
-    struct ferry_task *first; /* all tasks of it */
+    struct ferry_task *first, *last; /* all tasks of it, the oldest first */
     bool paused;
     bool restoring; /* its marks are being read back: nothing is begun */
     unsigned restore_batch;
@@ -127,7 +131,7 @@ enum ferry_task_state {
     FERRY_TASK_READY,
     FERRY_TASK_GATED,
     FERRY_TASK_WAITING,
-    FERRY_TASK_RUNNING,
+    FERRY_TASK_RUNNING, /* from here on: begun */
     FERRY_TASK_CALLING,
     FERRY_TASK_FOLLOWING,
     FERRY_TASK_MARKING,
@@ -160,18 +164,18 @@ struct ferry_task {
     int64_t started_ms;       /* when an evaluator took it last */
     int64_t called_ms;        /* of the attempt's first exchange */
 
-    struct ferry_effect effect; /* holds the next exchange while FOLLOWING */
+    struct ferry_effect effect;          /* holds the next exchange while FOLLOWING */
     struct ferry_generation *generation; /* what the effect was made from: a reference, from the call to its verdict */
     size_t index;
     bool follow;
     struct ferry_call *call; /* while CALLING */
 
     /* What is left to do when it runs next; nothing of it: to be tried. */
-    bool intended;           /* an intent stands in the log: make the call */
-    const char *mark;        /* this mark has to be written; NULL: none */
-    enum ferry_after after;  /* … and then that */
-    bool burying;            /* the dead letter has to be written */
-    struct ferry_next end;   /* what it is settled or buried as */
+    bool intended;          /* an intent stands in the log: make the call */
+    const char *mark;       /* this mark has to be written; NULL: none */
+    enum ferry_after after; /* … and then that */
+    bool burying;           /* the dead letter has to be written */
+    struct ferry_next end;  /* what it is settled or buried as */
     int publish_failures;
 };
 
@@ -206,8 +210,8 @@ struct ferry_engine {
     struct ferry_arena subscription_arena;
     struct ferry_strings subscription; /* of the poller */
     bool resubscribe;                  /* the configuration has changed: look whether the subscription has */
-    bool stopping; /* the poller ends */
-    bool ended;    /* the evaluators end */
+    bool stopping;                     /* the poller ends */
+    bool ended;                        /* the evaluators end */
     int64_t stop_by_ms;
 
     atomic_bool ready_for_work; /* the assignment is known */
@@ -245,8 +249,10 @@ uint32_t ferry_random(void);
 
 /* A new task of a record goes to the end of its lane. Fails with FERRY_MEMORY. */
 FERRY_NODISCARD enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_partition *partition,
-                                              struct ferry_delivery *delivery, struct ferry_slot *slot);
-/* The next task that may run (now RUNNING); waits for one. NULL: the engine has ended. */
+                                               struct ferry_delivery *delivery, struct ferry_slot *slot);
+/* The next task that may run now (it is RUNNING then), or NULL. */
+struct ferry_task *ferry_tasks_take(struct ferry_engine *engine);
+/* The same, but waits for one. NULL: the engine has ended. */
 struct ferry_task *ferry_tasks_next(struct ferry_engine *engine);
 /* To the end of those that may run. */
 void ferry_task_make_ready(struct ferry_engine *engine, struct ferry_task *task);
@@ -258,7 +264,7 @@ void ferry_task_enter(struct ferry_engine *engine, struct ferry_task *task, enum
 void ferry_task_take(struct ferry_engine *engine, struct ferry_task *task);
 /* Puts a task off until `due_ms` as WAITING or FOLLOWING; drops it when its partition goes away. */
 void ferry_task_put_off(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state,
-                       int64_t due_ms);
+                        int64_t due_ms);
 /* Settles the record for this route, makes the next of the lane ready, frees the task. */
 void ferry_task_settle(struct ferry_engine *engine, struct ferry_task *task);
 /* Frees a task without settling its record. */
@@ -325,8 +331,8 @@ void ferry_evaluator_done(struct ferry_evaluator *evaluator);
 
 /* ---- call.c ---- */
 
-/* Carries out task->effect, made for the route at task->index of task->generation. The task is RUNNING and belongs to the
- * callee from here on. */
+/* Carries out task->effect, made for the route at task->index of task->generation. The task is RUNNING and belongs to
+ * the callee from here on. */
 void ferry_call_begin(struct ferry_engine *engine, struct ferry_task *task);
 /* Ends what is CALLING or FOLLOWING in this partition as "sent without an answer"; late answers are ignored. */
 void ferry_calls_abandon(struct ferry_engine *engine, struct ferry_held_partition *partition);

@@ -10,12 +10,12 @@
 
 enum {
     POLL_MS = 50,
-    KEEP_HOUSE_MS = 20,       /* offsets are stored and partitions resumed at most so much later */
+    KEEP_HOUSE_MS = 20, /* offsets are stored and partitions resumed at most so much later */
     LAG_MS = 1000,
-    REOPEN_MS = 5000,         /* after a subscription that could not be opened */
-    DRAIN_SOFT_MS = 7000,     /* in a rebalance */
+    REOPEN_MS = 5000,     /* after a subscription that could not be opened */
+    DRAIN_SOFT_MS = 7000, /* in a rebalance */
     DRAIN_HARD_MS = 10000,
-    STOP_RESERVE_MS = 2000,   /* of shutdown_timeout, for leaving the group and the last dead letters */
+    STOP_RESERVE_MS = 2000, /* of shutdown_timeout, for leaving the group and the last dead letters */
     RECORD_OVERHEAD = 512
 };
 
@@ -63,8 +63,7 @@ static uint32_t give_to_routes(struct ferry_engine *engine, struct ferry_held_pa
     for (struct ferry_slot *slot = engine->slots; slot != NULL; slot = slot->next) {
         if (slot->index < 0)
             continue;
-        const struct ferry_route_config *route =
-            engine->channel->route(engine->current->config, (size_t)slot->index);
+        const struct ferry_route_config *route = engine->channel->route(engine->current->config, (size_t)slot->index);
         if (!ferry_route_wants(route, delivery->event.canonical))
             continue;
         wanted++;
@@ -83,16 +82,14 @@ static uint32_t tasks_of(struct ferry_engine *engine, struct ferry_delivery *del
 
 static void pause_if_full(struct ferry_engine *engine, struct ferry_held_partition *partition)
 {
-    if (partition->paused ||
-        (partition->offsets.count <= FERRY_HELD_RECORDS && partition->bytes <= FERRY_HELD_BYTES))
+    if (partition->paused || (partition->offsets.count <= FERRY_HELD_RECORDS && partition->bytes <= FERRY_HELD_BYTES))
         return;
     partition->paused = true;
     ferry_consumer_pause(engine->consumer, partition->topic, partition->number);
 }
 
 /* Enters the record and makes its tasks; the delivery belongs to them, or is freed if there are none. */
-static void enter(struct ferry_engine *engine, struct ferry_held_partition *partition,
-                  struct ferry_delivery *delivery)
+static void enter(struct ferry_engine *engine, struct ferry_held_partition *partition, struct ferry_delivery *delivery)
 {
     uint32_t tasks = tasks_of(engine, delivery);
     if (ferry_offsets_add(&partition->offsets, delivery->fetched->record.offset, tasks) != FERRY_OK)

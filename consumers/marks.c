@@ -1,15 +1,16 @@
 /* The marks of "once", across restarts and rebalances (design.md, 3).
  *
- * An effect's mark is written to `<internal>.<worker>.effects`, at the number of the input's partition, and its record is
- * settled after the report. Whoever is assigned a partition therefore finds, in the effects partition of that number, the
- * mark of every effect that a former owner had. The restorer reads it from the beginning to its present end while the
- * records of the partition are taken in already, and nothing of it begins before that.
+ * An effect's mark is written to `<internal>.<worker>.effects`, at the number of the input's partition, and its record
+ * is settled after the report. Whoever is assigned a partition therefore finds, in the effects partition of that
+ * number, the mark of every effect that a former owner had. The restorer reads it from the beginning to its present end
+ * while the records of the partition are taken in already, and nothing of it begins before that.
  *
- * Mail and automation write an intent before the call. An intent without a mark behind it is a call that a worker died in:
- * in doubt. What is known not to have taken effect is taken back by a record without a value.
+ * Mail and automation write an intent before the call. An intent without a mark behind it is a call that a worker died
+ * in: in doubt. What is known not to have taken effect is taken back by a record without a value.
  *
- * Keys that cross partitions (`once_per` that is not of one resource, `topics.key` other than resource) are held together
- * by the process that owns both partitions; two processes that carry them out at the same moment do not see each other. */
+ * Keys that cross partitions (`once_per` that is not of one resource, `topics.key` other than resource) are held
+ * together by the process that owns both partitions; two processes that carry them out at the same moment do not see
+ * each other. */
 #include <stdlib.h>
 #include <unistd.h>
 

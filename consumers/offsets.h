@@ -20,7 +20,7 @@ struct ferry_offsets {
     struct ferry_offset_row {
         int64_t offset;
         uint32_t pending; /* effects that are not settled */
-    } *rows;
+    } * rows;
     size_t first;
     size_t count;
     size_t capacity;

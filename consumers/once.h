@@ -1,4 +1,5 @@
-/* "Once": which effects have been had inside the window, and which are being had at this moment (contract, "Workers").
+/* "Once": which effects have been had inside the window, and which are being had at this moment (docs/contract.md,
+ * "Workers").
  *
  * An effect is claimed before it is carried out, so that two records of one action (two names, a resend) that are in
  * work side by side do not both take effect: the second waits for the first. A claim ends as a mark (it took effect)
@@ -29,7 +30,8 @@ enum ferry_claim {
     FERRY_CLAIM_OURS, /* claimed by this call */
     FERRY_CLAIM_BUSY, /* somebody is at it: ask again later */
     FERRY_CLAIM_DONE, /* it took effect inside the window */
-    FERRY_CLAIM_DOUBT /* claimed by this call; a worker that died had begun it, and nobody knows whether it took effect */
+    FERRY_CLAIM_DOUBT /* claimed by this call; a worker that died had begun it, and nobody knows whether it took effect
+                       */
 };
 
 struct ferry_once;

@@ -261,9 +261,8 @@ static bool is_rendered(struct trial *trial)
 {
     bool skip = false;
     ferry_effect_done(&trial->task->effect);
-    enum ferry_code code =
-        trial->engine->channel->render(trial->compiled->route, trial->event, trial->evaluator->view, trial->key,
-                                       &trial->task->effect, &skip, &trial->error);
+    enum ferry_code code = trial->engine->channel->render(trial->compiled->route, trial->event, trial->evaluator->view,
+                                                          trial->key, &trial->task->effect, &skip, &trial->error);
     if (code != FERRY_OK)
         return fail(trial, code);
     if (trial->task->effect.body.failed) {
@@ -301,8 +300,8 @@ static bool call(struct trial *trial)
 }
 
 static step *const steps[] = {
-    is_readable, is_live, has_route, has_view, is_wanted, is_fresh, has_key, is_first, is_open, is_rendered,
-    has_token,   call,
+    is_readable, is_live,  has_route, has_view,    is_wanted, is_fresh,
+    has_key,     is_first, is_open,   is_rendered, has_token, call,
 };
 
 /* ---- the thread ---- */

@@ -51,8 +51,8 @@ static enum ferry_code send_letter(struct ferry_engine *engine, struct ferry_tas
                                              .route = task->slot != NULL ? task->slot->name : NULL,
                                              .failed_at_ms = ferry_clock_wall_ms()};
     struct ferry_record record;
-    if (ferry_dead_letter_make(&letter, &task->delivery->fetched->record, engine->dead_letter_topic, &arena,
-                               &record) != FERRY_OK)
+    if (ferry_dead_letter_make(&letter, &task->delivery->fetched->record, engine->dead_letter_topic, &arena, &record) !=
+        FERRY_OK)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     return send_to(engine, &record, -1, task, error);
 }
@@ -159,8 +159,8 @@ void ferry_task_publish_again(struct ferry_engine *engine, struct ferry_task *ta
         marked(engine, task);
         return;
     }
-    enum ferry_code code = marking ? send_mark(engine, task, task->mark, partition, task, &error)
-                                   : send_letter(engine, task, &error);
+    enum ferry_code code =
+        marking ? send_mark(engine, task, task->mark, partition, task, &error) : send_letter(engine, task, &error);
     if (code != FERRY_OK)
         put_off(engine, task, error.text);
 }

@@ -26,9 +26,8 @@ void ferry_report_setup(struct ferry_engine *engine)
 {
     engine->outcomes = family(engine, FERRY_COUNTER, "ferry_effects_total",
                               "Effects by what became of them; retry counts every attempt that failed", by_outcome);
-    engine->dead_letters =
-        family(engine, FERRY_COUNTER, "ferry_dead_letters_total", "Records written to the dead letter topic",
-               by_route_error);
+    engine->dead_letters = family(engine, FERRY_COUNTER, "ferry_dead_letters_total",
+                                  "Records written to the dead letter topic", by_route_error);
 }
 
 void ferry_report_slot(struct ferry_engine *engine, struct ferry_slot *slot)
@@ -40,10 +39,9 @@ void ferry_report_slot(struct ferry_engine *engine, struct ferry_slot *slot)
     slot->effect_seconds = series(family(engine, FERRY_HISTOGRAM, "ferry_effect_seconds",
                                          "From the first exchange of an attempt to its verdict", by_worker_route),
                                   worker, slot->name, NULL);
-    slot->end_to_end_seconds =
-        series(family(engine, FERRY_HISTOGRAM, "ferry_end_to_end_seconds", "From the event's time to its effect",
-                      by_worker_route),
-               worker, slot->name, NULL);
+    slot->end_to_end_seconds = series(family(engine, FERRY_HISTOGRAM, "ferry_end_to_end_seconds",
+                                             "From the event's time to its effect", by_worker_route),
+                                      worker, slot->name, NULL);
     slot->retry_waiting = series(family(engine, FERRY_GAUGE, "ferry_retry_waiting",
                                         "Effects that failed and wait for their next attempt", by_route),
                                  slot->name, NULL, NULL);

@@ -157,8 +157,9 @@ enum ferry_code ferry_subscription(const struct ferry_channel *channel, const st
 
 /* By their whole names: events may lie under the same prefix. */
 static const char *const internal_topics[] = {
-    "slack.dlq", "slack.retry", "slack.effects", "mail.dlq", "mail.retry", "mail.effects", "automation.dlq",
-    "automation.retry", "automation.effects", "audits", "results", "quarantine", "operations"};
+    "slack.dlq",    "slack.retry",    "slack.effects",    "mail.dlq",           "mail.retry",
+    "mail.effects", "automation.dlq", "automation.retry", "automation.effects", "audits",
+    "results",      "quarantine",     "operations"};
 
 bool ferry_topic_has_no_events(const struct ferry_topics_config *topics, struct ferry_slice topic)
 {

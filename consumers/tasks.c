@@ -49,22 +49,27 @@ static void list_remove(struct ferry_task *task)
 static void link_to_partition(struct ferry_held_partition *partition, struct ferry_task *task)
 {
     task->partition = partition;
-    task->behind = partition->first;
-    if (partition->first != NULL)
-        partition->first->before = task;
-    partition->first = task;
+    task->before = partition->last;
+    if (partition->last != NULL)
+        partition->last->behind = task;
+    else
+        partition->first = task;
+    partition->last = task;
     partition->tasks++;
 }
 
 static void unlink_from_partition(struct ferry_task *task)
 {
+    struct ferry_held_partition *partition = task->partition;
     if (task->before != NULL)
         task->before->behind = task->behind;
     else
-        task->partition->first = task->behind;
+        partition->first = task->behind;
     if (task->behind != NULL)
         task->behind->before = task->before;
-    task->partition->tasks--;
+    else
+        partition->last = task->before;
+    partition->tasks--;
 }
 
 /* ---- states ---- */
@@ -146,7 +151,7 @@ static bool may_begin(const struct ferry_held_partition *partition)
 }
 
 enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_partition *partition,
-                              struct ferry_delivery *delivery, struct ferry_slot *slot)
+                               struct ferry_delivery *delivery, struct ferry_slot *slot)
 {
     struct ferry_task *task = calloc(1, sizeof *task);
     if (task == NULL)
@@ -231,10 +236,11 @@ void ferry_task_drop(struct ferry_engine *engine, struct ferry_task *task)
 /* ---- waiting and running ---- */
 
 void ferry_task_put_off(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state,
-                       int64_t due_ms)
+                        int64_t due_ms)
 {
     bool unwanted = task->partition->revoking || task->partition->gone;
-    if ((state == FERRY_TASK_WAITING && unwanted) || ferry_timers_set(&engine->timers, &task->timer, due_ms) != FERRY_OK) {
+    if ((state == FERRY_TASK_WAITING && unwanted) ||
+        ferry_timers_set(&engine->timers, &task->timer, due_ms) != FERRY_OK) {
         ferry_task_drop(engine, task);
         return;
     }
@@ -298,12 +304,17 @@ static void sleep_until_work(struct ferry_engine *engine)
     pthread_cond_timedwait(&engine->work, &engine->lock, &until);
 }
 
+struct ferry_task *ferry_tasks_take(struct ferry_engine *engine)
+{
+    int64_t now_ms = ferry_clock_mono_ms();
+    wake_due(engine, now_ms);
+    return take_ready(engine, now_ms);
+}
+
 struct ferry_task *ferry_tasks_next(struct ferry_engine *engine)
 {
     while (!engine->ended) {
-        int64_t now_ms = ferry_clock_mono_ms();
-        wake_due(engine, now_ms);
-        struct ferry_task *task = take_ready(engine, now_ms);
+        struct ferry_task *task = ferry_tasks_take(engine);
         if (task != NULL)
             return task;
         sleep_until_work(engine);

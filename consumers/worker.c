@@ -98,8 +98,8 @@ static enum ferry_code start_threads(struct worker *worker, struct ferry_error *
         struct ferry_evaluator *evaluator = &worker->evaluators[i];
         evaluator->engine = engine;
         enum ferry_code code = ferry_evaluator_refresh(evaluator, error); /* compiled before the first record */
-        worker->evaluator_count += code == FERRY_OK && pthread_create(&evaluator->thread, NULL, ferry_evaluator_run,
-                                                                      evaluator) == 0;
+        worker->evaluator_count +=
+            code == FERRY_OK && pthread_create(&evaluator->thread, NULL, ferry_evaluator_run, evaluator) == 0;
         if (worker->evaluator_count != i + 1) {
             ferry_evaluator_done(evaluator);
             return code != FERRY_OK ? code : ferry_fail(error, FERRY_SYSTEM, "cannot start a thread");

@@ -30,7 +30,7 @@ const char *ferry_outcome_name(enum ferry_outcome outcome);
 
 enum {
     FERRY_EFFECT_HEADERS = 32,
-    FERRY_EFFECT_KEY = 33,                 /* 32 hex digits and NUL */
+    FERRY_EFFECT_KEY = 33,                  /* 32 hex digits and NUL */
     FERRY_EFFECT_BODY_MAX = 4 * 1024 * 1024 /* of a request; of a whole mail */
 };
 
@@ -85,8 +85,8 @@ struct ferry_verdict {
 /* Fills a verdict without a follow-up; a reason that is too long is cut. */
 void ferry_verdict_set(struct ferry_verdict *verdict, enum ferry_outcome outcome, enum ferry_code code,
                        const char *format, ...) FERRY_PRINTF(4, 5);
-/* What an answer means by its status alone (contract, "Workers"): 2xx done; 408 425 429 5xx and what was not sent
- * RETRY, with Retry-After; in doubt DOUBTFUL; everything else DEAD. */
+/* What an answer means by its status alone (docs/contract.md, "Workers"): 2xx done; 408 425 429 5xx and what was not
+ * sent RETRY, with Retry-After; in doubt DOUBTFUL; everything else DEAD. */
 void ferry_verdict_by_status(const struct ferry_answer *answer, struct ferry_verdict *verdict);
 
 /* A route compiled for one evaluator thread. */
@@ -134,8 +134,8 @@ extern const struct ferry_channel ferry_automation_channel;
 /* The whole program of a worker: main() of each returns this. */
 int ferry_worker_main(const struct ferry_channel *channel, const char *summary, int argc, char **argv);
 
-/* The key of "once" (contract, "Workers"), as 32 hex digits with NUL: worker + route + what identifies the action.
- * `once_per` are the rendered members, none for the default. Absent slices: the event has none. */
+/* The key of "once" (docs/contract.md, "Workers"), as 32 hex digits with NUL: worker + route + what identifies the
+ * action. `once_per` are the rendered members, none for the default. Absent slices: the event has none. */
 void ferry_effect_key(const char *worker, const char *route, const struct ferry_event *event,
                       struct ferry_slice resource_id, struct ferry_slice delete_type,
                       const struct ferry_slice *once_per, size_t once_per_count, char out[FERRY_EFFECT_KEY]);

@@ -17,7 +17,7 @@ struct ferry_body_program {
     struct ferry_body_member {
         const char *name; /* borrowed from the configuration */
         struct ferry_expression *value;
-    } *members;
+    } * members;
     size_t member_count;
 };
 
@@ -69,10 +69,9 @@ struct ferry_request_route;
 FERRY_NODISCARD enum ferry_code ferry_request_new(const struct ferry_automation_route *config,
                                                   struct ferry_request_route **out, struct ferry_error *error);
 void ferry_request_free(struct ferry_request_route *route);
-FERRY_NODISCARD enum ferry_code ferry_request_render(struct ferry_request_route *route,
-                                                     const struct ferry_event *event, const struct ferry_view *view,
-                                                     const char *effect_key, struct ferry_effect *effect,
-                                                     struct ferry_error *error);
+FERRY_NODISCARD enum ferry_code ferry_request_render(struct ferry_request_route *route, const struct ferry_event *event,
+                                                     const struct ferry_view *view, const char *effect_key,
+                                                     struct ferry_effect *effect, struct ferry_error *error);
 /* What the answer means: `accept` decides what is done. */
 void ferry_request_settle(const struct ferry_request_call *call, enum ferry_in_doubt in_doubt,
                           const struct ferry_answer *answer, struct ferry_verdict *verdict);

@@ -10,8 +10,8 @@
 
 enum {
     TIMEOUT_MS = 15000,
-    EARLY_MS = 60000,         /* a token is renewed so long before it expires */
-    LIFETIME_SECONDS = 3600,  /* where the answer does not say */
+    EARLY_MS = 60000,        /* a token is renewed so long before it expires */
+    LIFETIME_SECONDS = 3600, /* where the answer does not say */
     LONGEST_SECONDS = 7 * 24 * 3600
 };
 

@@ -81,8 +81,8 @@ static enum ferry_code render_url(const struct ferry_request_route *route, const
 }
 
 enum ferry_code ferry_request_render(struct ferry_request_route *route, const struct ferry_event *event,
-                                     const struct ferry_view *view, const char *effect_key,
-                                     struct ferry_effect *effect, struct ferry_error *error)
+                                     const struct ferry_view *view, const char *effect_key, struct ferry_effect *effect,
+                                     struct ferry_error *error)
 {
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer url;
     ferry_buffer_init(&url, URL_MAX);

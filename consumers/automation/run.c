@@ -22,8 +22,8 @@ enum {
     LOOK_TIMEOUT_MS = 15000,
     LOOK_FIRST_MS = 1000,
     LOOK_MAX_MS = 15000,
-    LOOKS = 5760,       /* a day of them */
-    REFUSED_LOOKS = 3   /* with a token that may have been withdrawn */
+    LOOKS = 5760,     /* a day of them */
+    REFUSED_LOOKS = 3 /* with a token that may have been withdrawn */
 };
 
 /* ---- the next exchange ---- */
@@ -147,7 +147,7 @@ static void settle_login(const struct ferry_qlik_call *call, const struct ferry_
 static const struct {
     const char *status;
     bool good;
-} ends[] = {{"finished", true}, {"finished with warnings", true}, {"failed", false}, {"stopped", false},
+} ends[] = {{"finished", true},   {"finished with warnings", true}, {"failed", false}, {"stopped", false},
             {"must stop", false}, {"exceeded limit", false}};
 
 static void settle_status(const struct ferry_qlik_call *call, const struct ferry_answer *answer,

@@ -121,7 +121,8 @@ void ferry_mail_add_mailbox(struct ferry_buffer *out, const char *header, struct
             add_quoted(out, name);
         else
             ferry_buffer_add(out, name);
-        ferry_buffer_add_text(out, 2 * name.len + address.len + 20 > LINE ? CRLF " <" : " <"); /* encoded it is longer */
+        ferry_buffer_add_text(out,
+                              2 * name.len + address.len + 20 > LINE ? CRLF " <" : " <"); /* encoded it is longer */
         ferry_buffer_add(out, address);
         ferry_buffer_add_char(out, '>');
     } else {

@@ -42,8 +42,8 @@ struct ferry_mail {
     struct ferry_slice to;
     struct ferry_slice subject;
     struct ferry_slice text;
-    struct ferry_slice html;      /* absent: text alone */
-    const char *effect_key;       /* Message-ID and boundary: the same for every repeat of this effect */
+    struct ferry_slice html; /* absent: text alone */
+    const char *effect_key;  /* Message-ID and boundary: the same for every repeat of this effect */
     int64_t date_ms;
 };
 

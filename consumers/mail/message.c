@@ -26,7 +26,8 @@ static void add_head(const struct ferry_mail *mail, struct ferry_buffer *out)
 static void add_alternatives(const struct ferry_mail *mail, struct ferry_buffer *out)
 {
     const char *key = mail->effect_key;
-    ferry_buffer_printf(out, "Content-Type: multipart/alternative; boundary=\"=_%s\"" CRLF CRLF "--=_%s" CRLF, key, key);
+    ferry_buffer_printf(out, "Content-Type: multipart/alternative; boundary=\"=_%s\"" CRLF CRLF "--=_%s" CRLF, key,
+                        key);
     ferry_mail_add_part(out, "text/plain", mail->text);
     ferry_buffer_printf(out, CRLF "--=_%s" CRLF, key);
     ferry_mail_add_part(out, "text/html", mail->html);

@@ -132,8 +132,7 @@ static enum ferry_code render(struct ferry_channel_route *slack, const struct fe
         return code;
     if (text.failed || blocks.failed)
         return ferry_fail(error, FERRY_TEMPLATE, "the message is over %d bytes", FERRY_EFFECT_BODY_MAX);
-    ferry_slack_message(slack->config->channel, ferry_buffer_slice(&text), ferry_buffer_slice(&blocks),
-                        &effect->body);
+    ferry_slack_message(slack->config->channel, ferry_buffer_slice(&text), ferry_buffer_slice(&blocks), &effect->body);
     if (address(slack->config, effect) != FERRY_OK ||
         ferry_effect_header(effect, "Content-Type", FERRY_SLICE("application/json; charset=utf-8")) != FERRY_OK)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");

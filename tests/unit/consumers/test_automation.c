@@ -1,6 +1,6 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -23,10 +23,8 @@ static const char *header(const struct ferry_effect *effect, const char *name)
 
 static struct ferry_answer answer_of(int status, const char *body)
 {
-    return (struct ferry_answer){.exchange = FERRY_EXCHANGE_ANSWERED,
-                                 .status = status,
-                                 .body = ferry_slice_from(body),
-                                 .retry_after_ms = -1};
+    return (struct ferry_answer){
+        .exchange = FERRY_EXCHANGE_ANSWERED, .status = status, .body = ferry_slice_from(body), .retry_after_ms = -1};
 }
 
 static const struct ferry_answer not_sent = {
@@ -288,7 +286,8 @@ static void data_go_as_they_came(void **state)
 static struct ferry_automation_route qlik_route(void)
 {
     return (struct ferry_automation_route){
-        .is_qlik = true, .qlik = {.tenant = "https://acme.eu.qlikcloud.com", .automation = "a-1", .token = secret("tok")}};
+        .is_qlik = true,
+        .qlik = {.tenant = "https://acme.eu.qlikcloud.com", .automation = "a-1", .token = secret("tok")}};
 }
 
 static void data_over_the_limit_are_left_out_and_said_to_be(void **state)
@@ -307,7 +306,8 @@ static void data_over_the_limit_are_left_out_and_said_to_be(void **state)
         if (len == FERRY_QLIK_BODY_MAX)
             assert_int_equal(effect.body.len, len);
         else
-            assert_non_null(strstr(effect.body.ptr, "\"event\":\"user.deleted\",\"note\":\"data left out: 61441 bytes"));
+            assert_non_null(
+                strstr(effect.body.ptr, "\"event\":\"user.deleted\",\"note\":\"data left out: 61441 bytes"));
         assert_string_equal(effect.url, "https://acme.eu.qlikcloud.com/api/v1/automations/a-1/actions/execute");
         assert_string_equal(header(&effect, "X-Execution-Token"), "tok");
         ferry_effect_done(&effect);
@@ -404,8 +404,8 @@ static void accept_says_what_is_done(void **state)
         int status;
         enum ferry_outcome outcome;
     } cases[] = {
-        {&call, 204, FERRY_OUTCOME_DONE},  {&call, 404, FERRY_OUTCOME_DONE},   {&call, 503, FERRY_OUTCOME_DONE},
-        {&call, 410, FERRY_OUTCOME_DEAD},  {&call, 500, FERRY_OUTCOME_RETRY},  {&strict, 200, FERRY_OUTCOME_DEAD},
+        {&call, 204, FERRY_OUTCOME_DONE},   {&call, 404, FERRY_OUTCOME_DONE},    {&call, 503, FERRY_OUTCOME_DONE},
+        {&call, 410, FERRY_OUTCOME_DEAD},   {&call, 500, FERRY_OUTCOME_RETRY},   {&strict, 200, FERRY_OUTCOME_DEAD},
         {&strict, 404, FERRY_OUTCOME_DONE}, {&strict, 429, FERRY_OUTCOME_RETRY},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -1,6 +1,6 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -29,8 +29,8 @@ static int teardown(void **state)
 static void one_plain_address_is_taken(void **state)
 {
     (void)state;
-    const char *const good[] = {"a@example.com", "first.last+tag@sub.example.com", "o'neil@example.com", "x@localhost",
-                                "a@xn--bcher-kva.example", "!#$%&'*+-/=?^_`{|}~@example.com"};
+    const char *const good[] = {"a@example.com", "first.last+tag@sub.example.com", "o'neil@example.com",
+                                "x@localhost",   "a@xn--bcher-kva.example",        "!#$%&'*+-/=?^_`{|}~@example.com"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         assert_true(ferry_mail_address_valid(ferry_slice_from(good[i])));
 }

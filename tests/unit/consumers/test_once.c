@@ -1,6 +1,6 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -112,9 +112,9 @@ static void a_long_random_life_agrees_with_a_plain_table(void **state)
         unsigned i = (unsigned)rand() % KEYS;
         struct ferry_once_key key = key_of(i);
         if (rand() % 2 == 0) {
-            enum ferry_claim expected = claimed[i]                                          ? FERRY_CLAIM_BUSY
+            enum ferry_claim expected = claimed[i]                                   ? FERRY_CLAIM_BUSY
                                         : marked[i] != 0 && marked[i] + WINDOW > now ? FERRY_CLAIM_DONE
-                                                                                             : FERRY_CLAIM_OURS;
+                                                                                     : FERRY_CLAIM_OURS;
             assert_int_equal(ferry_once_claim(once, &key, now), expected);
             if (expected == FERRY_CLAIM_OURS)
                 marked[i] = 0;

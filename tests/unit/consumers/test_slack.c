@@ -1,6 +1,6 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -29,10 +29,8 @@ static int teardown(void **state)
 
 static struct ferry_verdict classify(int status, const char *body, bool is_api)
 {
-    const struct ferry_answer answer = {.exchange = FERRY_EXCHANGE_ANSWERED,
-                                        .status = status,
-                                        .body = ferry_slice_from(body),
-                                        .retry_after_ms = 3000};
+    const struct ferry_answer answer = {
+        .exchange = FERRY_EXCHANGE_ANSWERED, .status = status, .body = ferry_slice_from(body), .retry_after_ms = 3000};
     struct ferry_verdict verdict;
     ferry_slack_classify(&answer, is_api, &verdict);
     return verdict;
