@@ -21,7 +21,7 @@ const struct ferry_catalog_entry *ferry_catalog_find_type(struct ferry_slice typ
 /* The first row of that canonical name, or NULL. */
 const struct ferry_catalog_entry *ferry_catalog_find_event(struct ferry_slice canonical);
 
-/* The canonical name of a type (contract, "Records in Kafka"): the catalogue's alias if there is one; else, for
+/* The canonical name of a type (docs/contract.md, "Records in Kafka"): the catalogue's alias if there is one; else, for
  * com.qlik.*, the type without `com.qlik.`, without `v1.` (any number), without one of core. analytics. ai.
  * scheduling.; `com.ferry.trigger.NAME` is `trigger.NAME`; any other type is its own canonical name.
  * A slice of `type` or of the static table. */

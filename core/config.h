@@ -1,4 +1,4 @@
-/* ferry.yaml as tables: one file for all programs (contract, "Configuration"; options and defaults in
+/* ferry.yaml as tables: one file for all programs (docs/contract.md, "Configuration"; options and defaults in
  * docs/configuration.md, which is generated from the option table).
  *
  * Everything hangs on one arena inside `struct ferry_config` and is read-only after ferry_config_load; a reload makes

@@ -4,7 +4,7 @@
 
 #include "core/config.h"
 
-/* Exit codes (contract, "Programs"). */
+/* Exit codes (docs/contract.md, "Programs"). */
 enum ferry_exit { FERRY_EXIT_DONE = 0, FERRY_EXIT_FAILED = 1, FERRY_EXIT_USAGE = 2, FERRY_EXIT_CONFIG = 78 };
 
 struct ferry_program {

@@ -1,4 +1,4 @@
-/* Where an event goes: its topic and its key (contract, "Records in Kafka"). */
+/* Where an event goes: its topic and its key (docs/contract.md, "Records in Kafka"). */
 #ifndef FERRY_CORE_ROUTE_H
 #define FERRY_CORE_ROUTE_H
 

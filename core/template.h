@@ -1,4 +1,4 @@
-/* Expressions and templates over an event (contract, "Configuration"): jq by libjq.
+/* Expressions and templates over an event (docs/contract.md, "Configuration"): jq by libjq.
  *
  * An expression is a jq program. A template is literal text with holes `\( … )`; Ferry splits literals and holes
  * itself, compiles all holes of a template as one jq array, and joins the results with the escaper of the destination.

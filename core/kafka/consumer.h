@@ -29,7 +29,7 @@ struct ferry_consumer_listener {
 struct ferry_consumer_options {
     const char *group;
     struct ferry_strings topics; /* exact names; those that begin with ^ are regular expressions */
-    enum ferry_start start;      /* of a group without any commit (design: commit the ends once) */
+    enum ferry_start start;      /* of a group without any commit */
     struct ferry_properties common;
     struct ferry_properties overrides;
 };

@@ -180,16 +180,6 @@ def test_messages_keep_the_pace(worker, publish, slack):
     assert found[3].at - found[0].at >= 1.9
 
 
-def test_a_digest_carries_what_waits(worker, publish, slack):
-    program = worker({"digest": "2s"})
-    names = [f"app-{n}" for n in range(10)]
-    for name in names:
-        publish(data={"id": name, "name": name})
-    until(lambda: program.metric("ferry_effects_total", outcome="done") == 10, 30)
-    text = "\n".join(r.json()["text"] for r in slack.requests(HOOK))
-    assert all(name in text for name in names) and len(slack.requests(HOOK)) <= 3
-
-
 def test_blocks_come_with_a_text(make, settings, prefix, slack, publish):
     route = {"name": "blocks", "events": ["app.created"], "webhook": {"env": "SLACK_WEBHOOK_URL"}, "text": r"\(.resource.name)",
              "blocks": {"file": "blocks.jq"}}
