@@ -53,7 +53,7 @@ static void finish(struct ferry_engine *engine, struct ferry_task *task, const s
     ferry_engine_unlock(engine);
 }
 
-/* The lane waits. (Retry topics will take over here what waits longer than a minute: design.md, 2.) */
+/* The lane waits. (What waits longer than a minute could go to a retry topic from here: docs/decisions/lanes.md.) */
 static void again(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next, int64_t now_ms)
 {
     ferry_task_withdraw(engine, task);

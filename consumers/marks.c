@@ -1,4 +1,4 @@
-/* The marks of "once", across restarts and rebalances (design.md, 3).
+/* The marks of "once", across restarts and rebalances (docs/decisions/once.md).
  *
  * An effect's mark is written to `<internal>.<worker>.effects`, at the number of the input's partition, and its record
  * is settled after the report. Whoever is assigned a partition therefore finds, in the effects partition of that
