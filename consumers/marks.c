@@ -203,7 +203,7 @@ static void release(struct ferry_engine *engine, const struct batch *batch)
 static bool read_batch(struct ferry_engine *engine, const struct ferry_config *config, struct batch *batch)
 {
     struct ferry_error error = {0};
-    struct ferry_consumer *reader;
+    struct ferry_consumer *reader = NULL;
     batch->width = find_width(engine, config);
     if (batch->width == 0)
         return true;

@@ -173,8 +173,10 @@ static bool make_room(struct ferry_once *once)
     struct ring_mark *ring = calloc(capacity, sizeof *ring);
     if (ring == NULL)
         return false;
-    for (size_t i = 0; i < once->ring_count; i++)
+    for (size_t i = 0; i < once->ring_count; i++) {
+        assert(once->ring_capacity > 0);
         ring[i] = once->ring[(once->ring_first + i) % once->ring_capacity];
+    }
     free(once->ring);
     once->ring = ring;
     once->ring_first = 0;

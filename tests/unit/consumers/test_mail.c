@@ -175,15 +175,16 @@ static void text_that_is_not_ascii_becomes_encoded_words(void **state)
 static void long_subjects_are_folded(void **state)
 {
     (void)state;
-    char text[600] = "";
+    char text[600];
+    size_t len = 0;
     for (int i = 0; i < 40; i++)
-        strcat(text, i == 0 ? "word" : " another");
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s", i == 0 ? "word" : " another");
     header(text);
     assert_lines(78);
     assert_non_null(strstr(out.ptr, "\r\n another"));
-    text[0] = '\0';
+    len = 0;
     for (int i = 0; i < 100; i++)
-        strcat(text, "Åß");
+        len += (size_t)snprintf(text + len, sizeof text - len, "Åß");
     header(text);
     assert_lines(78);
     assert_non_null(strstr(out.ptr, "?=\r\n =?UTF-8?B?"));
