@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/kafka/common.h"
 #include "core/kafka/topic_plan.h"
+#include "core/route.h"
 
 static const struct ferry_kafka_setting defaults[] = {
     {"allow.auto.create.topics", "false"}, /* a look must not make what it looks for */
@@ -131,7 +132,8 @@ static int widest_input(const struct visit *visit)
 {
     int widest = 0;
     for (size_t i = 0; i < visit->topics.count; i++)
-        if (visit->results[i].partitions > widest && !ferry_topic_is_internal(visit->config, visit->results[i].name))
+        if (visit->results[i].partitions > widest &&
+            !ferry_route_topic_is_internal(&visit->config->topics, ferry_slice_from(visit->results[i].name)))
             widest = visit->results[i].partitions;
     return widest;
 }

@@ -1,5 +1,7 @@
 #include "core/kafka/topic_plan.h"
 
+#include "core/route.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,17 +92,11 @@ static const struct ferry_worker_config *find_worker(const struct ferry_config *
     return NULL;
 }
 
-bool ferry_topic_is_internal(const struct ferry_config *config, const char *topic)
-{
-    size_t len = strlen(config->topics.internal);
-    return strncmp(topic, config->topics.internal, len) == 0 && topic[len] == '.';
-}
-
 void ferry_topic_plan(const struct ferry_config *config, const char *topic, int widest, struct ferry_topic_plan *plan)
 {
     *plan =
         (struct ferry_topic_plan){.partitions = config->topics.partitions, .replication = config->topics.replication};
-    if (!ferry_topic_is_internal(config, topic))
+    if (!ferry_route_topic_is_internal(&config->topics, ferry_slice_from(topic)))
         return;
     const char *name = topic + strlen(config->topics.internal) + 1; /* "slack.effects" */
     const char *dot = strchr(name, '.');

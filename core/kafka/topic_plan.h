@@ -22,7 +22,5 @@ struct ferry_topic_plan {
 void ferry_topic_plan(const struct ferry_config *config, const char *topic, int widest, struct ferry_topic_plan *plan);
 /* Does the plan set this itself? */
 bool ferry_topic_plan_sets(const struct ferry_topic_plan *plan, const char *name);
-/* "<internal>.…": not an input. */
-bool ferry_topic_is_internal(const struct ferry_config *config, const char *topic);
 
 #endif
