@@ -78,6 +78,17 @@ static void list_add(struct list *list, struct work *work)
     list->count++;
 }
 
+/* What `from` has goes behind what `list` has. */
+static void list_join(struct list *list, struct list *from)
+{
+    if (from->first == NULL)
+        return;
+    *list->end = from->first;
+    list->end = from->end;
+    list->count += from->count;
+    list_init(from);
+}
+
 static void list_free(struct list *list)
 {
     for (struct work *work = list->first, *next; work != NULL; work = next) {
@@ -115,7 +126,7 @@ static bool carry_out(struct ferry_spool_file *file, const struct work *work)
         return ferry_spool_file_insert(file, work->sequence, work->topic, work->handed,
                                        ferry_buffer_slice(&work->bytes));
     case WORK_MARK:
-        return ferry_spool_file_mark(file, work->sequence);
+        return ferry_spool_file_mark(file, work->sequence, work->handed);
     case WORK_ASIDE:
         return ferry_spool_file_set_aside(file, work->sequence, work->bytes.ptr != NULL ? work->bytes.ptr : "");
     case WORK_DELETE:
@@ -193,7 +204,7 @@ static void wait_for_company(struct ferry_spool *spool)
             return;
 }
 
-/* Takes all that is queued; false when there is nothing and never will be. */
+/* Adds all that is queued; false when there is nothing and never will be. */
 static bool take_work(struct ferry_spool *spool, struct list work[WORK_KINDS])
 {
     pthread_mutex_lock(&spool->lock);
@@ -202,27 +213,35 @@ static bool take_work(struct ferry_spool *spool, struct list work[WORK_KINDS])
     wait_for_company(spool);
     bool any = queued_count(spool) > 0;
     for (int kind = 0; kind < WORK_KINDS; kind++) {
-        work[kind] = spool->work[kind];
-        if (work[kind].first == NULL)
-            work[kind].end = &work[kind].first;
-        list_init(&spool->work[kind]);
+        list_join(&work[kind], &spool->work[kind]);
     }
     pthread_mutex_unlock(&spool->lock);
     return any;
+}
+
+/* Whoever asked for a row to go counts on it: when there was no room, it is done with the next commit. */
+static bool is_owed(int kind, enum ferry_code code)
+{
+    return code == FERRY_SPOOL_FULL && (kind == WORK_ASIDE || kind == WORK_DELETE);
 }
 
 static void *run_writer(void *context)
 {
     struct ferry_spool *spool = context;
     struct list work[WORK_KINDS];
+    for (int kind = 0; kind < WORK_KINDS; kind++)
+        list_init(&work[kind]);
     while (take_work(spool, work)) {
         int64_t change = 0;
         enum ferry_code code = spool->broken ? FERRY_SPOOL_BROKEN : commit(spool, work, &change);
         account(spool, work, code, change);
         tell(spool, &work[WORK_APPEND], code);
         for (int kind = 0; kind < WORK_KINDS; kind++)
-            list_free(&work[kind]);
+            if (!is_owed(kind, code))
+                list_free(&work[kind]);
     }
+    for (int kind = 0; kind < WORK_KINDS; kind++)
+        list_free(&work[kind]);
     return NULL;
 }
 
@@ -378,26 +397,32 @@ enum ferry_code ferry_spool_append(struct ferry_spool *spool, const struct ferry
     return code;
 }
 
-static void enqueue_one(struct ferry_spool *spool, struct work *work)
+static bool enqueue_one(struct ferry_spool *spool, struct work *work)
 {
     if (work == NULL)
-        return; /* the row stays and is produced once more: no harm but a repeat */
+        return false;
     pthread_mutex_lock(&spool->lock);
     enqueue(spool, work);
     pthread_mutex_unlock(&spool->lock);
+    return true;
 }
 
-void ferry_spool_delete(struct ferry_spool *spool, int64_t sequence)
+bool ferry_spool_delete(struct ferry_spool *spool, int64_t sequence)
 {
-    enqueue_one(spool, work_new(WORK_DELETE, sequence));
+    return enqueue_one(spool, work_new(WORK_DELETE, sequence));
 }
 
-void ferry_spool_set_aside(struct ferry_spool *spool, int64_t sequence, const char *reason)
+bool ferry_spool_set_aside(struct ferry_spool *spool, int64_t sequence, const char *reason)
 {
     struct work *work = work_new(WORK_ASIDE, sequence);
     if (work != NULL)
         ferry_buffer_add_text(&work->bytes, reason);
-    enqueue_one(spool, work);
+    return enqueue_one(spool, work);
+}
+
+void ferry_spool_unmark_handed(struct ferry_spool *spool, int64_t sequence)
+{
+    (void)enqueue_one(spool, work_new(WORK_MARK, sequence)); /* without memory a needless mark stays */
 }
 
 /* Queues them with a waiter behind, and waits for it. */
@@ -429,6 +454,7 @@ enum ferry_code ferry_spool_mark_handed(struct ferry_spool *spool, const int64_t
             list_free(&marks);
             return FERRY_MEMORY;
         }
+        work->handed = true;
         list_add(&marks, work);
     }
     return enqueue_and_wait(spool, &marks);
@@ -456,14 +482,15 @@ enum ferry_code ferry_spool_read(struct ferry_spool *spool, struct ferry_slice t
     if (bad == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     enum ferry_code code = ferry_spool_file_read(spool->file, topic, limit, arena, rows, count, bad, &bad_count, error);
+    if (code != FERRY_OK)
+        return code;
+    *damaged = 0;
     for (size_t i = 0; i < bad_count; i++) {
         ferry_log(FERRY_LOG_ERROR, "spool: a row is damaged and set aside",
                   FERRY_FIELDS(ferry_field_slice("topic", topic), ferry_number("sequence", bad[i])));
-        ferry_spool_set_aside(spool, bad[i], "damaged: the checksum does not match");
+        *damaged += ferry_spool_set_aside(spool, bad[i], "damaged: the checksum does not match");
     }
-    if (code == FERRY_OK)
-        *damaged = bad_count;
-    return code;
+    return FERRY_OK;
 }
 
 enum ferry_code ferry_spool_topics(struct ferry_spool *spool, struct ferry_arena *arena,

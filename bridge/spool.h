@@ -42,16 +42,20 @@ void ferry_spool_close(struct ferry_spool *spool);
  * once; FERRY_SPOOL_FULL and FERRY_SPOOL_BROKEN come at once and nothing is queued. */
 FERRY_NODISCARD enum ferry_code ferry_spool_append(struct ferry_spool *spool, const struct ferry_spool_row *rows,
                                                    size_t count, void *tag, struct ferry_error *error);
-/* The row is in Kafka. Any thread; comes after an append of the same row that is still queued. */
-void ferry_spool_delete(struct ferry_spool *spool, int64_t sequence);
-/* Keeps the row, but out of the way: it can never be produced (too large, damaged). `reason` is for people. */
-void ferry_spool_set_aside(struct ferry_spool *spool, int64_t sequence, const char *reason);
+/* The row is in Kafka. Any thread; comes after an append of the same row that is still queued. A commit that fails for
+ * want of room is made up for by a later one. False when memory ran out: the row stays. */
+bool ferry_spool_delete(struct ferry_spool *spool, int64_t sequence);
+/* Keeps the row, but out of the way: it can never be produced (too large, damaged). `reason` is for people. Otherwise
+ * as ferry_spool_delete. */
+bool ferry_spool_set_aside(struct ferry_spool *spool, int64_t sequence, const char *reason);
 /* Notes, and waits until it is on disk, that these rows are about to be given to the producer. Not on a shard. */
 FERRY_NODISCARD enum ferry_code ferry_spool_mark_handed(struct ferry_spool *spool, const int64_t *sequences,
                                                         size_t count);
+/* It was not given to the producer after all. Any thread. */
+void ferry_spool_unmark_handed(struct ferry_spool *spool, int64_t sequence);
 
-/* The first rows of a topic, by sequence; everything in `arena`. Damaged ones are set aside, left out and
- * counted in `*damaged`. One thread alone (the feeder). `*count` 0: there is none. */
+/* The first rows of a topic, by sequence, at most `limit` and a few MiB; everything in `arena`. Damaged ones are set
+ * aside, left out and counted in `*damaged`. One thread alone (the feeder). `*count` 0: there is none. */
 FERRY_NODISCARD enum ferry_code ferry_spool_read(struct ferry_spool *spool, struct ferry_slice topic, size_t limit,
                                                  struct ferry_arena *arena, struct ferry_spool_row **rows,
                                                  size_t *count, size_t *damaged, struct ferry_error *error);

@@ -13,7 +13,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 
-enum { FORMAT = 1, BUSY_MS = 5000, PATH_BYTES = 4096 };
+enum { FORMAT = 1, BUSY_MS = 5000, PATH_BYTES = 4096, READ_MAX_BYTES = 4 << 20 };
 
 /* `user_version` is the format of the tables, the first byte of `record` that of a row (spool_row.h). */
 static const char schema[] =
@@ -28,7 +28,7 @@ enum statement { INSERT, MARK, ASIDE, DELETE, STATEMENTS };
 
 static const char *const sql[STATEMENTS] = {
     [INSERT] = "INSERT INTO rows (sequence, topic, handed, stored_ms, crc, record) VALUES (?, ?, ?, ?, ?, ?)",
-    [MARK] = "UPDATE rows SET handed = 1 WHERE sequence = ?",
+    [MARK] = "UPDATE rows SET handed = ? WHERE sequence = ?",
     [ASIDE] = "INSERT OR REPLACE INTO aside SELECT sequence, ?, ?, crc, record FROM rows WHERE sequence = ?",
     [DELETE] = "DELETE FROM rows WHERE sequence = ?",
 };
@@ -172,9 +172,10 @@ bool ferry_spool_file_insert(struct ferry_spool_file *file, int64_t sequence, co
     return run(insert);
 }
 
-bool ferry_spool_file_mark(struct ferry_spool_file *file, int64_t sequence)
+bool ferry_spool_file_mark(struct ferry_spool_file *file, int64_t sequence, bool handed)
 {
-    sqlite3_bind_int64(file->statements[MARK], 1, sequence);
+    sqlite3_bind_int(file->statements[MARK], 1, handed);
+    sqlite3_bind_int64(file->statements[MARK], 2, sequence);
     return run(file->statements[MARK]);
 }
 
@@ -206,7 +207,9 @@ bool ferry_spool_file_commit(struct ferry_spool_file *file, int64_t *change)
 
 enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file)
 {
-    enum ferry_code code = sqlite3_errcode(file->writing) == SQLITE_FULL ? FERRY_SPOOL_FULL : FERRY_SPOOL_BROKEN;
+    int failure = sqlite3_errcode(file->writing);
+    /* Busy: somebody looks at the file and holds it for too long. */
+    enum ferry_code code = failure == SQLITE_FULL || failure == SQLITE_BUSY ? FERRY_SPOOL_FULL : FERRY_SPOOL_BROKEN;
     ferry_log(
         FERRY_LOG_ERROR, "spool: a commit failed, none of its events is acknowledged",
         FERRY_FIELDS(ferry_text("code", ferry_code_name(code)), ferry_text("reason", sqlite3_errmsg(file->writing))));
@@ -267,16 +270,17 @@ enum ferry_code ferry_spool_file_read(struct ferry_spool_file *file, struct ferr
         return reading_error(file, error);
     sqlite3_bind_text(select, 1, topic.ptr, (int)topic.len, SQLITE_STATIC);
     sqlite3_bind_int64(select, 2, (int64_t)limit);
-    size_t good = 0, bad = 0;
-    int step;
-    while ((step = sqlite3_step(select)) == SQLITE_ROW) {
+    size_t good = 0, bad = 0, bytes = 0;
+    int step = SQLITE_DONE;
+    while (bytes < READ_MAX_BYTES && (step = sqlite3_step(select)) == SQLITE_ROW) {
+        bytes += (size_t)sqlite3_column_bytes(select, 3);
         if (read_row(select, arena, &read[good]))
             good++;
         else
             damaged[bad++] = read[good].sequence;
     }
     sqlite3_finalize(select);
-    if (step != SQLITE_DONE)
+    if (step != SQLITE_DONE && step != SQLITE_ROW)
         return reading_error(file, error);
     *rows = read;
     *count = good;
@@ -305,5 +309,6 @@ enum ferry_code ferry_spool_file_topics(struct ferry_spool_file *file, struct fe
 
 int64_t ferry_spool_file_oldest_ms(struct ferry_spool_file *file)
 {
-    return number(file->reading, "SELECT min(stored_ms) FROM rows");
+    /* By number, which the table is sorted by: looking for the smallest time would read all of it. */
+    return number(file->reading, "SELECT stored_ms FROM rows ORDER BY sequence LIMIT 1");
 }

@@ -19,12 +19,12 @@ void ferry_spool_file_close(struct ferry_spool_file *file);
 bool ferry_spool_file_begin(struct ferry_spool_file *file);
 bool ferry_spool_file_insert(struct ferry_spool_file *file, int64_t sequence, const char *topic, bool handed,
                              struct ferry_slice record);
-bool ferry_spool_file_mark(struct ferry_spool_file *file, int64_t sequence);
+bool ferry_spool_file_mark(struct ferry_spool_file *file, int64_t sequence, bool handed);
 bool ferry_spool_file_set_aside(struct ferry_spool_file *file, int64_t sequence, const char *reason);
 bool ferry_spool_file_delete(struct ferry_spool_file *file, int64_t sequence);
 /* True when the fsync has returned; `*change`: how many rows there are more than before. */
 bool ferry_spool_file_commit(struct ferry_spool_file *file, int64_t *change);
-/* Says why: FERRY_SPOOL_FULL (what is on the disk is sound, deleting may make room) or FERRY_SPOOL_BROKEN (anything
+/* Says why: FERRY_SPOOL_FULL (what is on the disk is sound: no room, or busy) or FERRY_SPOOL_BROKEN (anything
  * else, a failed fsync above all: unknown what is on the disk). Logs it. */
 enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file);
 

@@ -4,9 +4,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -212,6 +214,69 @@ static void a_full_spool_refuses_and_takes_again_when_rows_are_gone(void **state
     assert_int_equal(ferry_spool_append(fixture->spool, &row, 1, NULL, NULL), FERRY_OK);
 }
 
+/* A disk of which the test says when it is full. */
+static atomic_bool disk_is_full;
+
+static ssize_t write_unless_full(int fd, const void *bytes, size_t count, off64_t at)
+{
+    if (!atomic_load(&disk_is_full))
+        return pwrite64(fd, bytes, count, at);
+    errno = ENOSPC;
+    return -1;
+}
+
+static void set_write(sqlite3_syscall_ptr call)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    assert_int_equal(vfs->xSetSystemCall(vfs, "pwrite", call), SQLITE_OK);
+    assert_int_equal(vfs->xSetSystemCall(vfs, "pwrite64", call), SQLITE_OK);
+}
+
+static void a_row_that_could_not_be_deleted_on_a_full_disk_goes_when_there_is_room(void **state)
+{
+    struct fixture *fixture = *state;
+    append(fixture, 1, "a", "x");
+    set_write((sqlite3_syscall_ptr)write_unless_full);
+    atomic_store(&disk_is_full, true);
+    assert_true(ferry_spool_delete(fixture->spool, 1));
+    assert_int_equal(ferry_spool_sync(fixture->spool), FERRY_SPOOL_FULL);
+    append(fixture, 2, "a", "y");
+    assert_int_equal(fixture->heard.refused, 1);
+    atomic_store(&disk_is_full, false);
+    append(fixture, 3, "a", "z");
+    assert_int_equal(fixture->heard.refused, 1);
+    assert_rows(fixture, "a", "3:z");
+    assert_int_equal(ferry_spool_rows(fixture->spool), 1);
+    set_write(NULL);
+}
+
+static void a_read_takes_a_few_mebibytes_at_most(void **state)
+{
+    struct fixture *fixture = *state;
+    static char big[1 << 20];
+    memset(big, 'x', sizeof big - 1);
+    for (int64_t i = 1; i <= 8; i++)
+        append(fixture, i, "a", big);
+    FERRY_CLEANUP(ferry_arena_done) struct ferry_arena arena = {NULL};
+    struct ferry_spool_row *rows;
+    size_t count, damaged;
+    assert_int_equal(ferry_spool_read(fixture->spool, FERRY_SLICE("a"), 1000, &arena, &rows, &count, &damaged, NULL),
+                     FERRY_OK);
+    assert_in_range(count, 1, 5);
+    assert_int_equal(rows[0].sequence, 1);
+}
+
+static void a_row_that_was_not_handed_over_after_all_says_so(void **state)
+{
+    struct fixture *fixture = *state;
+    append(fixture, 1, "a", "x");
+    append(fixture, 2, "a", "y");
+    assert_int_equal(ferry_spool_mark_handed(fixture->spool, (const int64_t[]){1, 2}, 2), FERRY_OK);
+    ferry_spool_unmark_handed(fixture->spool, 2);
+    settle(fixture);
+    assert_rows(fixture, "a", "1:x* 2:y");
+}
+
 static void a_second_process_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -311,6 +376,9 @@ int main(void)
         SPOOL_TEST(a_handed_row_says_so),
         SPOOL_TEST(a_deleted_row_is_gone_even_when_its_append_was_still_queued),
         SPOOL_TEST(a_full_spool_refuses_and_takes_again_when_rows_are_gone),
+        SPOOL_TEST(a_row_that_could_not_be_deleted_on_a_full_disk_goes_when_there_is_room),
+        SPOOL_TEST(a_read_takes_a_few_mebibytes_at_most),
+        SPOOL_TEST(a_row_that_was_not_handed_over_after_all_says_so),
         SPOOL_TEST(a_second_process_is_refused),
         SPOOL_TEST(a_spool_of_a_newer_version_is_refused),
         SPOOL_TEST(a_damaged_row_is_set_aside_and_the_others_flow),
