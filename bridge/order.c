@@ -20,8 +20,6 @@
 #include "core/clock.h"
 #include "core/log.h"
 
-enum { FEED_PAUSE_MS = 500 };
-
 /* ---- gates ---- */
 
 static size_t bucket_of(struct ferry_slice topic)
@@ -72,20 +70,24 @@ static struct ferry_gate_of_topic *gate_of(struct ferry_order *order, struct fer
     return gate;
 }
 
-/* One row less. Under the gate's lock. */
-static void row_gone(struct ferry_gate_of_topic *gate)
+/* While the feeder reads, too: nothing may slip past what it has in hand. Under the gate's lock. */
+static bool is_closed(const struct ferry_gate_of_topic *gate)
 {
-    gate->spooled--;
-    if (gate->spooled == 0)
-        gate->closed = false;
+    return gate->spooled > 0 || gate->feeding;
 }
 
 void ferry_order_rows_gone(struct ferry_gate_of_topic *gate, size_t count)
 {
     pthread_mutex_lock(&gate->lock);
-    for (size_t i = 0; i < count; i++)
-        row_gone(gate);
+    gate->spooled -= count;
     pthread_mutex_unlock(&gate->lock);
+}
+
+void ferry_order_pause_feeding(struct ferry_gate_of_topic *gate, int64_t pause_ms)
+{
+    int64_t until_ms = ferry_clock_mono_ms() + pause_ms;
+    if (gate->not_before_ms < until_ms)
+        gate->not_before_ms = until_ms;
 }
 
 /* ---- settling; without the gate's lock ---- */
@@ -107,45 +109,36 @@ static void let_go(struct ferry_order *order, struct ferry_shipment *shipment)
 
 /* ---- to the spool ---- */
 
-/* Under the gate's lock: from now on the gate is closed and counts the row. */
-static void enter_spool(struct ferry_shipment *shipment)
-{
-    shipment->state = FERRY_SHIPMENT_SPOOLED;
-    shipment->gate->closed = true;
-    shipment->gate->spooled++;
-}
-
-/* The row was not written. */
-static void leave_spool(struct ferry_order *order, struct ferry_shipment *shipment, bool reporting)
-{
-    pthread_mutex_lock(&shipment->gate->lock);
-    bool delivered = shipment->state == FERRY_SHIPMENT_DELIVERED;
-    if (!delivered) {
-        shipment->state = FERRY_SHIPMENT_LOST;
-        row_gone(shipment->gate);
-    }
-    pthread_mutex_unlock(&shipment->gate->lock);
-    settle(order, shipment, delivered ? FERRY_OK : FERRY_UNAVAILABLE, reporting);
-    let_go(order, shipment);
-}
-
-/* After enter_spool, with the writer as a holder and the lock released. */
-static void write_row(struct ferry_order *order, struct ferry_shipment *shipment, bool handed, bool reporting)
+/* Under the gate's lock, so that a topic's rows are queued by number, and the delete that its report may bring comes
+ * behind a row. From now on the gate is closed and counts the row, and the writer is a holder. False when the spool
+ * does not take it: it is lost. */
+static bool enter_spool(struct ferry_order *order, struct ferry_shipment *shipment, bool handed)
 {
     const struct ferry_spool_row row = {shipment->sequence, handed, *shipment->record};
-    if (ferry_spool_append(order->spool, &row, 1, shipment, NULL) != FERRY_OK)
-        leave_spool(order, shipment, reporting);
+    bool taken = ferry_spool_append(order->spool, &row, 1, shipment, NULL) == FERRY_OK;
+    shipment->state = taken ? FERRY_SHIPMENT_SPOOLED : FERRY_SHIPMENT_LOST;
+    shipment->gate->spooled += taken;
+    return taken;
+}
+
+/* The row could not be written. What its sender is told: it may be in Kafka all the same. */
+static enum ferry_code leave_spool(struct ferry_shipment *shipment)
+{
+    pthread_mutex_lock(&shipment->gate->lock);
+    if (shipment->state == FERRY_SHIPMENT_SPOOLED) {
+        shipment->state = FERRY_SHIPMENT_LOST;
+        shipment->gate->spooled--;
+    }
+    bool delivered = shipment->state == FERRY_SHIPMENT_DELIVERED;
+    pthread_mutex_unlock(&shipment->gate->lock);
+    return delivered ? FERRY_OK : FERRY_UNAVAILABLE;
 }
 
 static void take_stored(void *context, void *tag, enum ferry_code code)
 {
     struct ferry_order *order = context;
     struct ferry_shipment *shipment = tag;
-    if (code != FERRY_OK) {
-        leave_spool(order, shipment, false);
-        return;
-    }
-    settle(order, shipment, FERRY_SPOOLED, false);
+    settle(order, shipment, code == FERRY_OK ? FERRY_SPOOLED : leave_spool(shipment), false);
     let_go(order, shipment);
     ferry_order_wake_feeder(order);
 }
@@ -180,14 +173,13 @@ void ferry_order_send(struct ferry_order *order, struct ferry_shipment *shipment
     shipment->sequence = atomic_fetch_add(&order->next_sequence, 1);
     shipment->holders = 1;
     enum ferry_code code =
-        shipment->gate->closed || to_spool ? FERRY_QUEUE_FULL : ferry_order_give_to_producer(order, shipment);
-    bool spool = code != FERRY_OK && goes_to_spool(order, code);
-    if (spool)
-        enter_spool(shipment);
+        is_closed(shipment->gate) || to_spool ? FERRY_QUEUE_FULL : ferry_order_give_to_producer(order, shipment);
+    if (code != FERRY_OK && goes_to_spool(order, code))
+        code = enter_spool(order, shipment, false) ? FERRY_OK : FERRY_UNAVAILABLE;
+    else if (code != FERRY_OK)
+        shipment->state = FERRY_SHIPMENT_LOST;
     pthread_mutex_unlock(&shipment->gate->lock);
-    if (spool) {
-        write_row(order, shipment, false, false);
-    } else if (code != FERRY_OK) {
+    if (code != FERRY_OK) {
         settle(order, shipment, code, false);
         let_go(order, shipment);
     }
@@ -199,13 +191,14 @@ void ferry_order_give_up(struct ferry_order *order, struct ferry_shipment *shipm
         return;
     pthread_mutex_lock(&shipment->gate->lock);
     bool ours = shipment->state == FERRY_SHIPMENT_SENT;
-    if (ours) {
-        enter_spool(shipment);
-        shipment->holders++;
-    }
-    pthread_mutex_unlock(&shipment->gate->lock);
+    bool lost = ours && !enter_spool(order, shipment, true);
     if (ours)
-        write_row(order, shipment, true, false);
+        shipment->holders++;
+    pthread_mutex_unlock(&shipment->gate->lock);
+    if (lost) {
+        settle(order, shipment, FERRY_UNAVAILABLE, false);
+        let_go(order, shipment);
+    }
 }
 
 /* ---- reports ---- */
@@ -213,48 +206,45 @@ void ferry_order_give_up(struct ferry_order *order, struct ferry_shipment *shipm
 void ferry_order_report_row(struct ferry_order *order, struct ferry_shipment *shipment,
                             const struct ferry_report *report)
 {
+    bool gone = false;
     if (report->code == FERRY_OK)
-        ferry_spool_delete(order->spool, shipment->sequence);
+        gone = ferry_spool_delete(order->spool, shipment->sequence);
     else if (report->code == FERRY_RECORD_TOO_LARGE)
-        ferry_spool_set_aside(order->spool, shipment->sequence, report->reason);
-    else {
-        shipment->gate->not_before_ms = ferry_clock_mono_ms() + FEED_PAUSE_MS;
+        gone = ferry_spool_set_aside(order->spool, shipment->sequence, report->reason);
+    if (!gone) {
+        ferry_order_pause_feeding(shipment->gate, FERRY_FEED_PAUSE_MS);
         return;
     }
-    shipment->state = FERRY_SHIPMENT_DELIVERED;
-    row_gone(shipment->gate);
+    shipment->state = report->code == FERRY_OK ? FERRY_SHIPMENT_DELIVERED : FERRY_SHIPMENT_LOST;
+    shipment->gate->spooled--;
 }
 
-/* The producer says that a request's record is not in Kafka, while its request still waits: the spool can save it.
- * Under the gate's lock. */
-static bool saved_by_spool(struct ferry_order *order, struct ferry_shipment *shipment, enum ferry_code code)
+/* A request's record; that the producer did not bring it to Kafka the spool can save. Under the gate's lock. True when
+ * the producer's hold has become the writer's. */
+static bool report_request(struct ferry_order *order, struct ferry_shipment *shipment,
+                           const struct ferry_report *report)
 {
-    if (code == FERRY_OK || !goes_to_spool(order, code))
-        return false;
-    enter_spool(shipment);
-    return true;
+    if (report->code != FERRY_OK && goes_to_spool(order, report->code))
+        return enter_spool(order, shipment, report->possibly_persisted);
+    shipment->state = report->code == FERRY_OK ? FERRY_SHIPMENT_DELIVERED : FERRY_SHIPMENT_LOST;
+    return false;
 }
 
 static void report_sent(struct ferry_order *order, struct ferry_shipment *shipment, const struct ferry_report *report)
 {
     struct ferry_gate_of_topic *gate = shipment->gate;
-    bool save = false, tell = false;
+    bool saved = false;
     pthread_mutex_lock(&gate->lock);
-    bool drained = --gate->with_producer == 0 && gate->spooled > 0;
-    if (shipment->state == FERRY_SHIPMENT_SPOOLED) {
+    bool waits = shipment->state == FERRY_SHIPMENT_SENT;
+    if (waits)
+        saved = report_request(order, shipment, report);
+    else if (shipment->state == FERRY_SHIPMENT_SPOOLED)
         ferry_order_report_row(order, shipment, report);
-    } else if (shipment->state == FERRY_SHIPMENT_SENT) {
-        save = saved_by_spool(order, shipment, report->code);
-        tell = !save;
-        if (tell)
-            shipment->state = report->code == FERRY_OK ? FERRY_SHIPMENT_DELIVERED : FERRY_SHIPMENT_LOST;
-    }
+    bool drained = --gate->with_producer == 0 && gate->spooled > 0;
     pthread_mutex_unlock(&gate->lock);
-    if (save)
-        write_row(order, shipment, report->possibly_persisted, true); /* the producer's hold becomes the writer's */
-    if (tell)
+    if (waits && !saved)
         settle(order, shipment, report->code, true);
-    if (!save)
+    if (!saved)
         let_go(order, shipment);
     if (drained)
         ferry_order_wake_feeder(order);
@@ -285,7 +275,6 @@ static enum ferry_code close_gates(struct ferry_order *order, struct ferry_error
         struct ferry_gate_of_topic *gate = gate_of(order, topics[i].topic);
         if (gate == NULL)
             return ferry_fail(error, FERRY_MEMORY, "out of memory");
-        gate->closed = true;
         gate->spooled = topics[i].rows;
     }
     return code;

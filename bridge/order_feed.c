@@ -82,7 +82,8 @@ static void hand_over(struct ferry_order *order, struct ferry_gate_of_topic *gat
                       size_t count, struct chunk *chunk)
 {
     enum ferry_code code = FERRY_OK;
-    for (size_t i = 0; i < count && code == FERRY_OK; i++) {
+    size_t i = 0;
+    for (; i < count && code == FERRY_OK; i++) {
         struct ferry_shipment *shipment = &chunk->shipments[i];
         *shipment = (struct ferry_shipment){
             .record = &rows[i].record, .owner = chunk, .fed = true, .gate = gate, .sequence = rows[i].sequence};
@@ -96,6 +97,9 @@ static void hand_over(struct ferry_order *order, struct ferry_gate_of_topic *gat
         if (code != FERRY_OK)
             atomic_fetch_sub(&chunk->left, 1);
     }
+    for (i -= code != FERRY_OK; i < count; i++)
+        if (!rows[i].handed)
+            ferry_spool_unmark_handed(order->spool, rows[i].sequence);
 }
 
 /* The next rows of a topic of which the producer holds nothing. */
@@ -117,30 +121,41 @@ static enum ferry_code feed(struct ferry_order *order, struct ferry_gate_of_topi
     return FERRY_OK;
 }
 
-static bool wants_feeding(struct ferry_gate_of_topic *gate, int64_t now_ms)
+/* If there is something to feed, the gate stays closed until end_feeding: what the producer held and the rows that are
+ * read exclude each other. */
+static bool begin_feeding(struct ferry_gate_of_topic *gate, int64_t now_ms)
 {
     pthread_mutex_lock(&gate->lock);
-    bool wants = gate->spooled > 0 && gate->with_producer == 0 && gate->not_before_ms <= now_ms;
+    gate->feeding = gate->spooled > 0 && gate->with_producer == 0 && gate->not_before_ms <= now_ms;
+    bool feeding = gate->feeding;
     pthread_mutex_unlock(&gate->lock);
-    return wants;
+    return feeding;
 }
 
-static void feed_gate(struct ferry_order *order, struct ferry_gate_of_topic *gate)
+static void end_feeding(struct ferry_gate_of_topic *gate, int64_t pause_ms)
+{
+    pthread_mutex_lock(&gate->lock);
+    gate->feeding = false;
+    ferry_order_pause_feeding(gate, pause_ms);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+/* For how long to feed no more of this topic. */
+static int64_t feed_gate(struct ferry_order *order, struct ferry_gate_of_topic *gate)
 {
     struct ferry_error error = {.text = "out of memory"};
     struct chunk *chunk = calloc(1, sizeof *chunk);
     if (chunk == NULL)
-        return;
+        return FERRY_FEED_PAUSE_MS;
     atomic_init(&chunk->left, 1);
-    if (feed(order, gate, chunk, &error) != FERRY_OK)
+    bool failed = feed(order, gate, chunk, &error) != FERRY_OK;
+    if (failed)
         ferry_log(FERRY_LOG_ERROR, "spool: cannot feed",
                   FERRY_FIELDS(ferry_field_slice("topic", gate->topic), ferry_text("reason", error.text)));
-    if (atomic_fetch_sub(&chunk->left, 1) == 1) { /* nothing was handed over, or all is reported already */
+    bool idle = atomic_fetch_sub(&chunk->left, 1) == 1; /* nothing was handed over, or all is reported already */
+    if (idle)
         chunk_free(chunk);
-        pthread_mutex_lock(&gate->lock);
-        gate->not_before_ms = ferry_clock_mono_ms() + SHORT_PAUSE_MS;
-        pthread_mutex_unlock(&gate->lock);
-    }
+    return failed ? FERRY_FEED_PAUSE_MS : idle ? SHORT_PAUSE_MS : 0;
 }
 
 static void feed_gates(struct ferry_order *order)
@@ -149,8 +164,8 @@ static void feed_gates(struct ferry_order *order)
     struct ferry_gate_of_topic *gate = order->all; /* new ones are put in front: this tail stays as it is */
     pthread_rwlock_unlock(&order->gates_lock);
     for (; gate != NULL; gate = gate->next_all)
-        if (wants_feeding(gate, ferry_clock_mono_ms()))
-            feed_gate(order, gate);
+        if (begin_feeding(gate, ferry_clock_mono_ms()))
+            end_feeding(gate, feed_gate(order, gate));
 }
 
 /* Until there may be something to feed; false when it is time to stop. */

@@ -9,16 +9,16 @@
 #include "bridge/outbound.h"
 #include "bridge/spool.h"
 
-enum { FERRY_GATE_BUCKETS = 256 };
+enum { FERRY_GATE_BUCKETS = 256, FERRY_FEED_PAUSE_MS = 500 };
 
 struct ferry_gate_of_topic {
     struct ferry_gate_of_topic *next;     /* in its bucket */
     struct ferry_gate_of_topic *next_all; /* in the list of all; gates are never taken away */
     struct ferry_slice topic;
     pthread_mutex_t lock;
-    bool closed;
     size_t with_producer;
-    size_t spooled;
+    size_t spooled;        /* rows; the gate is closed while there is one */
+    bool feeding;          /* and while the feeder has the topic in hand */
     int64_t not_before_ms; /* feeding failed: pause */
 };
 
@@ -49,6 +49,8 @@ void ferry_order_report_row(struct ferry_order *order, struct ferry_shipment *sh
                             const struct ferry_report *report);
 /* So many rows less; the gate opens when none is left. */
 void ferry_order_rows_gone(struct ferry_gate_of_topic *gate, size_t count);
+/* Nothing of the topic is fed for so long. Under the gate's lock. */
+void ferry_order_pause_feeding(struct ferry_gate_of_topic *gate, int64_t pause_ms);
 
 /* ---- order_feed ---- */
 
