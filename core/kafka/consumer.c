@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "core/clock.h"
 #include "core/kafka/common.h"
@@ -23,7 +24,8 @@ enum {
     LOOK_UP_MS = 5000,    /* one attempt to find out where a group stands */
     LOOK_AGAIN_MS = 2000, /* between attempts */
     COMMIT_MS = 3000,     /* the last commit of what is revoked */
-    LEAVE_MS = 6000,      /* leaving a group whose coordinator may be away */
+    COMMIT_AGAIN_MS = 50,
+    LEAVE_MS = 6000, /* leaving a group whose coordinator may be away */
     POLL_WHILE_WAITING_MS = 250,
     LEAVE_POLL_MS = 50,
 };
@@ -133,16 +135,29 @@ static void take_assignment(struct ferry_consumer *consumer, rd_kafka_topic_part
     atomic_store(&consumer->ready, true);
 }
 
-/* Commits these offsets and waits a little for the answer; whoever gets the partitions next begins there. */
-static void commit_last(struct ferry_consumer *consumer, const rd_kafka_topic_partition_list_t *settled)
+/* True when the broker has taken the offsets. */
+static bool commit(struct ferry_consumer *consumer, const rd_kafka_topic_partition_list_t *settled, int timeout_ms)
 {
+    bool taken = false;
     rd_kafka_queue_t *answers = rd_kafka_queue_new(consumer->client);
     if (!rd_kafka_commit_queue(consumer->client, settled, answers, NULL, NULL)) {
-        rd_kafka_event_t *answer = rd_kafka_queue_poll(answers, COMMIT_MS);
+        rd_kafka_event_t *answer = rd_kafka_queue_poll(answers, timeout_ms);
+        taken = answer != NULL && !rd_kafka_event_error(answer);
         if (answer != NULL)
             rd_kafka_event_destroy(answer);
     }
     rd_kafka_queue_destroy(answers);
+    return taken;
+}
+
+/* Commits these offsets; whoever gets the partitions next begins there. A coordinator that is busy with the group says
+ * no for a moment: it is asked again, but not for long. */
+static void commit_last(struct ferry_consumer *consumer, const rd_kafka_topic_partition_list_t *settled)
+{
+    const struct timespec pause = {.tv_nsec = COMMIT_AGAIN_MS * 1000000L};
+    int64_t deadline = ferry_clock_mono_ms() + COMMIT_MS, left;
+    while ((left = deadline - ferry_clock_mono_ms()) > 0 && !commit(consumer, settled, (int)left))
+        nanosleep(&pause, NULL);
 }
 
 static void give_up_partitions(struct ferry_consumer *consumer, rd_kafka_topic_partition_list_t *partitions, bool lost)
