@@ -299,9 +299,12 @@ enum ferry_code ferry_spool_file_topics(struct ferry_spool_file *file, struct fe
     if (sqlite3_prepare_v2(file->reading, "SELECT topic, count(*) FROM rows GROUP BY topic", -1, &select, NULL) !=
         SQLITE_OK)
         return reading_error(file, error);
-    for (; found < room && sqlite3_step(select) == SQLITE_ROW; found++)
-        list[found] = (struct ferry_spool_topic){column(select, 0, arena), (size_t)sqlite3_column_int64(select, 1)};
+    int step;
+    while ((step = sqlite3_step(select)) == SQLITE_ROW && found < room)
+        list[found++] = (struct ferry_spool_topic){column(select, 0, arena), (size_t)sqlite3_column_int64(select, 1)};
     sqlite3_finalize(select);
+    if (step != SQLITE_DONE)
+        return reading_error(file, error);
     *topics = list;
     *count = found;
     return FERRY_OK;

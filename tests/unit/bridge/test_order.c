@@ -285,21 +285,36 @@ static void order_holds_across_an_outage(void **state)
     assert_int_equal(count_rows(f, "rows"), 0);
 }
 
-static void a_report_in_the_same_moment_as_the_give_up_leaves_no_row(void **state)
+/* Items from, from + 2 and so on go to one topic, as eight digits and much behind them. */
+static void assert_every_other_once(struct fixture *f, const char *topic, int from)
+{
+    char expected[8192] = "";
+    int count = 0, at = 0;
+    for (int i = from; i < ITEMS; i += 2, count++)
+        at += snprintf(expected + at, sizeof expected - (size_t)at, "%s%08d", at > 0 ? " " : "", i);
+    assert_topic(f, topic, count, expected);
+}
+
+static void a_report_in_the_same_moment_as_the_give_up_leaves_no_row_and_repeats_nothing(void **state)
 {
     struct fixture *f = *state;
-    static char big[300000]; /* copying it takes a moment */
-    memset(big, 'x', sizeof big - 1);
+    static char values[ITEMS][10000]; /* copying one takes a moment */
     open_order(f);
-    send_item(f, 0, "a");
-    assert_settled(f, 0, FERRY_OK);
-    for (int i = 1; i < ITEMS; i++) {
-        send_value(f, i, i % 2 ? "a" : "b", big);
+    for (int i = 0; i < ITEMS; i++) {
+        memset(values[i], 'x', sizeof values[i] - 1);
+        char digits[16];
+        snprintf(digits, sizeof digits, "%08d", i);
+        memcpy(values[i], digits, 8);
+        send_value(f, i, i % 2 ? "a" : "b", values[i]);
+        if (i < 2)
+            assert_settled(f, i, FERRY_OK); /* the topic is known */
         const struct timespec moment = {.tv_nsec = 500000 + i * 7919 % 2500 * 1000};
         nanosleep(&moment, NULL);
         give_up(f, i);
     }
-    assert_each_settled_and_released_once(f, 1, ITEMS - 1);
+    assert_each_settled_and_released_once(f, 0, ITEMS - 1);
+    assert_every_other_once(f, "b", 0);
+    assert_every_other_once(f, "a", 1);
     WAIT_FOR(ferry_spool_rows(f->order->spool) == 0);
     close_order(f);
     assert_int_equal(count_rows(f, "rows"), 0);
@@ -390,6 +405,34 @@ static void a_full_spool_acknowledges_nothing(void **state)
     assert_each_settled_and_released_once(f, 1, 2);
 }
 
+/* Its rows could not be told from no rows: nobody would ever feed them. */
+static void a_spool_that_cannot_be_read_is_refused_at_the_start(void **state)
+{
+    struct fixture *f = *state;
+    char path[128], garbage[4096];
+    memset(garbage, 0xFF, sizeof garbage);
+    open_order(f);
+    broker(f, false);
+    send_item(f, 1, "a");
+    give_up(f, 1);
+    assert_settled(f, 1, FERRY_SPOOLED);
+    close_order(f);
+    snprintf(path, sizeof path, "%s/spool.db", f->directory);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    long end = ftell(file);
+    for (long at = (long)sizeof garbage; at < end; at += (long)sizeof garbage) { /* all pages but the first */
+        fseek(file, at, SEEK_SET);
+        assert_int_equal(fwrite(garbage, sizeof garbage, 1, file), 1);
+    }
+    fclose(file);
+    const struct ferry_order_listener listener = {NULL, take_settled, take_released, take_reports_end};
+    struct ferry_error error = {.text = ""};
+    assert_int_equal(ferry_order_open(&f->config, &listener, NULL, &f->order, &error), FERRY_SYSTEM);
+    assert_non_null(strstr(error.text, "malformed"));
+}
+
 /* ---- parcels ---- */
 
 static atomic_int parcels_released;
@@ -441,11 +484,12 @@ int main(void)
         ORDER_TEST(with_kafka_nothing_touches_the_spool),
         ORDER_TEST(a_gate_closes_at_give_up_and_opens_when_the_last_row_is_gone),
         ORDER_TEST(order_holds_across_an_outage),
-        ORDER_TEST(a_report_in_the_same_moment_as_the_give_up_leaves_no_row),
+        ORDER_TEST(a_report_in_the_same_moment_as_the_give_up_leaves_no_row_and_repeats_nothing),
         ORDER_TEST(a_restart_feeds_rows_with_the_mark_only_where_they_were_handed_over),
         ORDER_TEST(a_row_too_large_for_kafka_is_set_aside_and_the_gate_opens),
         ORDER_TEST(a_topic_that_is_refused_does_not_hold_up_others),
         ORDER_TEST(a_full_spool_acknowledges_nothing),
+        ORDER_TEST(a_spool_that_cannot_be_read_is_refused_at_the_start),
         ORDER_TEST(a_record_too_large_beside_one_that_is_given_up_is_settled_once),
     };
     return cmocka_run_group_tests_name("order", tests, NULL, NULL);
