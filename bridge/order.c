@@ -6,8 +6,8 @@
  * them all (`with_producer` 0). Only then the feeder reads rows, by sequence, and hands over the next chunk. What was
  * given up while the producer held it is a row as well: its report deletes it, or leaves it to the feeder.
  *
- * The gate opens when the last row is gone. Whatever the producer still holds then was handed over before everything
- * that comes now.
+ * The gate opens when the last row is gone and the feeder has the topic in hand no more. Whatever the producer still
+ * holds then was handed over before everything that comes now.
  *
  *             open ── a shipment goes to the spool ──► closed ── the last row is gone ──► open
  */
