@@ -32,6 +32,7 @@ static int setup(void **state)
 {
     struct ferry_engine *engine = malloc(sizeof *engine);
     assert_int_equal(ferry_engine_init(engine, &ferry_slack_channel, load(), NULL), FERRY_OK);
+    ferry_engine_lock(engine); /* everything below is called under it */
     assert_int_equal(ferry_partition_add(engine, "t", 0), FERRY_OK);
     engine->partitions[0]->restoring = false;
     for (struct ferry_slot *slot = engine->slots; slot != NULL; slot = slot->next)
@@ -42,6 +43,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+    ferry_engine_unlock(*state);
     ferry_engine_done(*state);
     free(*state);
     return 0;
@@ -257,7 +259,9 @@ static void a_reload_keeps_routes_by_their_names(void **state)
     one->probe_ms = 1; /* parked */
     struct ferry_config *config = load();
     config->slack.route_count = 1; /* only the first */
+    ferry_engine_unlock(engine);   /* it takes the lock itself */
     assert_int_equal(ferry_engine_adopt(engine, config), FERRY_OK);
+    ferry_engine_lock(engine);
     assert_ptr_equal(slot_of(engine, "one"), one);
     assert_int_equal(one->index, 0);
     assert_int_equal(one->probe_ms, 0);
