@@ -18,16 +18,14 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/hash.h"
 #include "core/log.h"
 
 /* ---- gates ---- */
 
 static size_t bucket_of(struct ferry_slice topic)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (size_t i = 0; i < topic.len; i++)
-        hash = (hash ^ (unsigned char)topic.ptr[i]) * UINT64_C(0x100000001b3);
-    return hash % FERRY_GATE_BUCKETS;
+    return ferry_hash(FERRY_HASH_EMPTY, topic) % FERRY_GATE_BUCKETS;
 }
 
 static struct ferry_gate_of_topic *find_gate(const struct ferry_order *order, struct ferry_slice topic)

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "core/hash.h"
+
 struct ferry_lane {
     uint64_t id;
     struct ferry_lane *next; /* in the bucket */
@@ -28,13 +30,9 @@ void ferry_lanes_done(struct ferry_lanes *lanes)
     *lanes = (struct ferry_lanes){0};
 }
 
-/* FNV-1a. */
 static uint64_t mix(uint64_t hash, const void *bytes, size_t len)
 {
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    return ferry_hash(hash, ferry_slice_of(bytes, len));
 }
 
 /* The length goes in as well, so that "a"+"bc" and "ab"+"c" differ. */
@@ -45,7 +43,7 @@ static uint64_t mix_slice(uint64_t hash, struct ferry_slice text)
 
 uint64_t ferry_lane_id(struct ferry_slice route, struct ferry_slice topic, int32_t partition, struct ferry_slice key)
 {
-    uint64_t hash = mix_slice(UINT64_C(0xcbf29ce484222325), route);
+    uint64_t hash = mix_slice(FERRY_HASH_EMPTY, route);
     hash = mix_slice(hash, topic);
     hash = mix(hash, &partition, sizeof partition);
     hash = mix_slice(hash, key);

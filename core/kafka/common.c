@@ -4,17 +4,18 @@
 #include <syslog.h>
 
 #include "core/clock.h"
+#include "core/hash.h"
 #include "core/log.h"
 
 enum { KINDS = 64, QUIET_MS = 60000 };
 
-/* FNV-1a of a text without its digits: what repeats with other ports, times and counts is one kind. */
+/* The hash of a text without its digits: what repeats with other ports, times and counts is one kind. */
 static uint64_t kind_of(const char *text)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = FERRY_HASH_EMPTY;
     for (; *text != '\0'; text++)
         if (*text < '0' || *text > '9')
-            hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+            hash = ferry_hash_byte(hash, (unsigned char)*text);
     return hash;
 }
 
