@@ -1,14 +1,7 @@
 /* Binary mode of the CloudEvents HTTP binding: attributes in `ce-` header fields, data in the body. */
 #include "core/envelope_draft.h"
+#include "core/hex.h"
 #include "core/utf8.h"
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* "a\"b" to a"b: what stands between quotes, its backslashes taken away (RFC 9110, section 5.6.4). Any other text
  * stays. The copy is in `out`. */
@@ -32,8 +25,8 @@ static size_t percent_decode(char *text, size_t len)
     size_t to = 0;
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
-        if (c == '%' && len - i > 2 && hex_value(text[i + 1]) >= 0 && hex_value(text[i + 2]) >= 0) {
-            c = (char)(hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]));
+        if (c == '%' && len - i > 2 && ferry_hex_digit(text[i + 1]) >= 0 && ferry_hex_digit(text[i + 2]) >= 0) {
+            c = (char)(ferry_hex_digit(text[i + 1]) << 4 | ferry_hex_digit(text[i + 2]));
             i += 2;
         }
         text[to++] = c;

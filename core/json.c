@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 
+#include "core/hex.h"
 #include "core/utf8.h"
 
 /* How the scanner works
@@ -83,14 +84,6 @@ static const char *skip_plain(const char *at, const char *end)
     return at;
 }
 
-static int hex_value(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static enum ferry_code scan_escape(struct scanner *s)
 {
     s->at++; /* the backslash */
@@ -101,7 +94,7 @@ static enum ferry_code scan_escape(struct scanner *s)
     if (!take(s, 'u'))
         return expected(s, "one of \" \\ / b f n r t u after a backslash");
     for (int i = 0; i < 4; i++, s->at++)
-        if (hex_value(peek(s)) < 0)
+        if (ferry_hex_digit(peek(s)) < 0)
             return expected(s, "four hexadecimal digits after \\u");
     return FERRY_OK;
 }
@@ -337,7 +330,7 @@ static unsigned four_hex(const char *at)
 {
     unsigned value = 0;
     for (int i = 0; i < 4; i++)
-        value = value << 4 | (unsigned)hex_value(at[i]);
+        value = value << 4 | (unsigned)ferry_hex_digit(at[i]);
     return value;
 }
 

@@ -16,6 +16,7 @@
 #include "core/attrs.h"
 #include "core/base64.h"
 #include "core/buffer.h"
+#include "core/hex.h"
 
 enum {
     DIGEST = FERRY_DIGEST,
@@ -270,21 +271,12 @@ static enum ferry_code take_header(struct ferry_pairs headers, const char *name,
     return FERRY_OK;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool decode_hex(struct ferry_slice text, char digest[DIGEST])
 {
     if (text.len != (size_t)2 * DIGEST)
         return false;
     for (size_t i = 0; i < DIGEST; i++) {
-        int high = hex_digit(text.ptr[2 * i]), low = hex_digit(text.ptr[2 * i + 1]);
+        int high = ferry_hex_digit(text.ptr[2 * i]), low = ferry_hex_digit(text.ptr[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
         digest[i] = (char)(high << 4 | low);

@@ -1,5 +1,7 @@
 #include "core/uri.h"
 
+#include "core/hex.h"
+
 static bool is_alpha(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -8,11 +10,6 @@ static bool is_alpha(char c)
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
-}
-
-static bool is_hex(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 bool ferry_uri_byte_is_unreserved(unsigned char byte)
@@ -28,7 +25,8 @@ static bool consists_of(struct ferry_slice text, const char *also)
         char c = text.ptr[i];
         if (ferry_uri_byte_is_unreserved((unsigned char)c))
             continue;
-        if (c == '%' && text.len - i > 2 && is_hex(text.ptr[i + 1]) && is_hex(text.ptr[i + 2]))
+        if (c == '%' && text.len - i > 2 && ferry_hex_digit(text.ptr[i + 1]) >= 0 &&
+            ferry_hex_digit(text.ptr[i + 2]) >= 0)
             i += 2;
         else if (c == '\0' || (strchr("!$&'()*+,;=", c) == NULL && strchr(also, c) == NULL))
             return false;
