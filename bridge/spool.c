@@ -11,10 +11,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "bridge/spool_file.h"
-#include "bridge/spool_row.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/spool/spool_row.h"
 
 enum { BATCH = 64, COLLECT_MS = 2, ROW_OVERHEAD = 64, RECORD_MAX_BYTES = 64 << 20 };
 
@@ -146,7 +145,11 @@ static enum ferry_code commit(struct ferry_spool *spool, struct list work[WORK_K
             good = carry_out(spool->file, item);
     if (good && ferry_spool_file_commit(spool->file, change))
         return FERRY_OK;
-    return ferry_spool_file_roll_back(spool->file);
+    struct ferry_error error;
+    enum ferry_code code = ferry_spool_file_roll_back(spool->file, &error);
+    ferry_log(FERRY_LOG_ERROR, "spool: a commit failed, none of its events is acknowledged",
+              FERRY_FIELDS(ferry_text("code", ferry_code_name(code)), ferry_text("reason", error.text)));
+    return code;
 }
 
 static void end_waits(const struct list *list, enum ferry_code code)

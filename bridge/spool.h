@@ -13,15 +13,9 @@
 #define FERRY_BRIDGE_SPOOL_H
 
 #include "core/metrics.h"
-#include "core/record.h"
+#include "core/spool/spool_file.h"
 
 struct ferry_spool;
-
-struct ferry_spool_row {
-    int64_t sequence;
-    bool handed; /* was given to the producer before: may be in Kafka already */
-    struct ferry_record record;
-};
 
 struct ferry_spool_listener {
     void *context;
@@ -60,10 +54,6 @@ FERRY_NODISCARD enum ferry_code ferry_spool_read(struct ferry_spool *spool, stru
                                                  struct ferry_arena *arena, struct ferry_spool_row **rows,
                                                  size_t *count, size_t *damaged, struct ferry_error *error);
 /* The topics that have rows, and how many; in `arena`. The feeder's thread, or before it starts. */
-struct ferry_spool_topic {
-    struct ferry_slice topic;
-    size_t rows;
-};
 FERRY_NODISCARD enum ferry_code ferry_spool_topics(struct ferry_spool *spool, struct ferry_arena *arena,
                                                    struct ferry_spool_topic **topics, size_t *count,
                                                    struct ferry_error *error);

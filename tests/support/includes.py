@@ -26,7 +26,7 @@ OWNERS = {
     r"microhttpd\.h": ("bridge/http", "core/net/listener"),
     r"jq\.h|jv\.h": ("core/template", "core/jq"),
     r"yaml\.h": ("core/config", "core/yaml"),
-    r"sqlite3\.h": ("bridge/spool_file",),
+    r"sqlite3\.h": ("core/spool/",),
 }
 # The demo's broker inside the process is librdkafka's mock cluster.
 EXCEPTIONS = {r"librdkafka/.*": ("ferry/demo",)}

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "bridge/spool.h"
-#include "bridge/spool_row.h"
 #include "core/crc32c.h"
+#include "core/spool/spool_row.h"
 
 /* What the listener has heard. */
 struct heard {

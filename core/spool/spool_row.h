@@ -1,7 +1,7 @@
 /* A record as bytes in a spool row, version 1: a version byte, then topic, key, value, and name and value of each
  * header, each as a 32-bit little-endian length (all ones: absent) and its bytes. */
-#ifndef FERRY_BRIDGE_SPOOL_ROW_H
-#define FERRY_BRIDGE_SPOOL_ROW_H
+#ifndef FERRY_CORE_SPOOL_ROW_H
+#define FERRY_CORE_SPOOL_ROW_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "bridge/spool_file.h"
+#include "core/spool/spool_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,9 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bridge/spool_row.h"
 #include "core/clock.h"
-#include "core/log.h"
+#include "core/spool/spool_row.h"
 
 enum { FORMAT = 1, BUSY_MS = 5000, PATH_BYTES = 4096, READ_MAX_BYTES = 4 << 20 };
 
@@ -205,14 +204,12 @@ bool ferry_spool_file_commit(struct ferry_spool_file *file, int64_t *change)
     return true;
 }
 
-enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file)
+enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file, struct ferry_error *error)
 {
     int failure = sqlite3_errcode(file->writing);
     /* Busy: somebody looks at the file and holds it for too long. */
     enum ferry_code code = failure == SQLITE_FULL || failure == SQLITE_BUSY ? FERRY_SPOOL_FULL : FERRY_SPOOL_BROKEN;
-    ferry_log(
-        FERRY_LOG_ERROR, "spool: a commit failed, none of its events is acknowledged",
-        FERRY_FIELDS(ferry_text("code", ferry_code_name(code)), ferry_text("reason", sqlite3_errmsg(file->writing))));
+    ferry_fail(error, code, "%s", sqlite3_errmsg(file->writing));
     (void)execute(file->writing, "ROLLBACK");
     return code;
 }

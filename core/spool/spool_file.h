@@ -1,12 +1,24 @@
 /* The spool's file: `<directory>/spool.db` (SQLite, WAL, synchronous=FULL) and the lock beside it. No threads of its
  * own: the functions of the first group belong to the spool's writer, those of the second to its feeder, which has a
  * connection of its own. The only files that name SQLite are these. */
-#ifndef FERRY_BRIDGE_SPOOL_FILE_H
-#define FERRY_BRIDGE_SPOOL_FILE_H
+#ifndef FERRY_CORE_SPOOL_FILE_H
+#define FERRY_CORE_SPOOL_FILE_H
 
-#include "bridge/spool.h"
+#include "core/arena.h"
+#include "core/record.h"
 
 struct ferry_spool_file;
+
+struct ferry_spool_row {
+    int64_t sequence;
+    bool handed; /* was given to the producer before: may be in Kafka already */
+    struct ferry_record record;
+};
+
+struct ferry_spool_topic {
+    struct ferry_slice topic;
+    size_t rows;
+};
 
 /* Fails with FERRY_SYSTEM: cannot be written, is in use, was written by a newer version; the text names the cure. */
 FERRY_NODISCARD enum ferry_code ferry_spool_file_open(const char *directory, struct ferry_spool_file **out,
@@ -25,8 +37,8 @@ bool ferry_spool_file_delete(struct ferry_spool_file *file, int64_t sequence);
 /* True when the fsync has returned; `*change`: how many rows there are more than before. */
 bool ferry_spool_file_commit(struct ferry_spool_file *file, int64_t *change);
 /* Says why: FERRY_SPOOL_FULL (what is on the disk is sound: no room, or busy) or FERRY_SPOOL_BROKEN (anything
- * else, a failed fsync above all: unknown what is on the disk). Logs it. */
-enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file);
+ * else, a failed fsync above all: unknown what is on the disk), with SQLite's words in `error`. */
+enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file, struct ferry_error *error);
 
 /* Pages that hold something: what deleting gave back is not counted, though the file keeps it. */
 int64_t ferry_spool_file_used_bytes(struct ferry_spool_file *file);
@@ -36,12 +48,13 @@ int64_t ferry_spool_file_last_sequence(struct ferry_spool_file *file);
 
 /* ---- the feeder's ---- */
 
-/* As ferry_spool_read; `damaged` has room for `limit` sequence numbers. */
+/* The first rows of a topic, by sequence, at most `limit` and a few MiB; everything in `arena`. Those that are damaged
+ * are left out; `damaged` has room for `limit` of their sequence numbers. `*count` 0: there is none. */
 FERRY_NODISCARD enum ferry_code ferry_spool_file_read(struct ferry_spool_file *file, struct ferry_slice topic,
                                                       size_t limit, struct ferry_arena *arena,
                                                       struct ferry_spool_row **rows, size_t *count, int64_t *damaged,
                                                       size_t *damaged_count, struct ferry_error *error);
-/* As ferry_spool_topics. */
+/* The topics that have rows, and how many; in `arena`. */
 FERRY_NODISCARD enum ferry_code ferry_spool_file_topics(struct ferry_spool_file *file, struct ferry_arena *arena,
                                                         struct ferry_spool_topic **topics, size_t *count,
                                                         struct ferry_error *error);

@@ -1,4 +1,4 @@
-#include "bridge/spool_row.h"
+#include "core/spool/spool_row.h"
 
 #include "core/crc32c.h"
 
