@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/crash_point.h"
 #include "core/hash.h"
 #include "core/log.h"
 
@@ -205,6 +206,7 @@ void ferry_order_report_row(struct ferry_order *order, struct ferry_shipment *sh
                             const struct ferry_report *report)
 {
     bool gone = false;
+    FERRY_CRASH_POINT("report-before-delete");
     if (report->code == FERRY_OK)
         gone = ferry_spool_delete(order->spool, shipment->sequence);
     else if (report->code == FERRY_RECORD_TOO_LARGE)
@@ -213,6 +215,7 @@ void ferry_order_report_row(struct ferry_order *order, struct ferry_shipment *sh
         ferry_order_pause_feeding(shipment->gate, FERRY_FEED_PAUSE_MS);
         return;
     }
+    FERRY_CRASH_POINT("report-after-delete");
     shipment->state = report->code == FERRY_OK ? FERRY_SHIPMENT_DELIVERED : FERRY_SHIPMENT_LOST;
     shipment->gate->spooled--;
 }
@@ -303,12 +306,16 @@ static enum ferry_code open_spool(struct ferry_order *order, const struct ferry_
     if (code != FERRY_OK)
         return code;
     atomic_store(&order->next_sequence, ferry_spool_last_sequence(order->spool) + 1);
-    return close_gates(order, error);
+    code = close_gates(order, error);
+    FERRY_CRASH_POINT("start-gates-closed");
+    return code;
 }
 
 static void free_order(struct ferry_order *order)
 {
+    FERRY_CRASH_POINT("stop-before-purge");
     ferry_outbound_close(order->outbound); /* its last reports may still write rows */
+    FERRY_CRASH_POINT("stop-after-purge");
     ferry_spool_close(order->spool);
     for (struct ferry_gate_of_topic *gate = order->all, *next; gate != NULL; gate = next) {
         next = gate->next_all;

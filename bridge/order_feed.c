@@ -6,6 +6,7 @@
 
 #include "bridge/order_inside.h"
 #include "core/clock.h"
+#include "core/crash_point.h"
 #include "core/log.h"
 
 enum { CHUNK = 1000, SHORT_PAUSE_MS = 10, IDLE_MS = 1000 };
@@ -94,6 +95,7 @@ static void hand_over(struct ferry_order *order, struct ferry_gate_of_topic *gat
             ferry_order_report_row(order, shipment,
                                    &(struct ferry_report){.code = code, .reason = "too large for Kafka"});
         pthread_mutex_unlock(&gate->lock);
+        FERRY_CRASH_POINT("feed-between-rows");
         if (code != FERRY_OK)
             atomic_fetch_sub(&chunk->left, 1);
     }
@@ -114,10 +116,13 @@ static enum ferry_code feed(struct ferry_order *order, struct ferry_gate_of_topi
         code = ferry_spool_read(order->spool, gate->topic, CHUNK, &chunk->arena, &rows, &count, &damaged, error);
     if (code != FERRY_OK)
         return code;
+    FERRY_CRASH_POINT("feed-after-read");
     ferry_order_rows_gone(gate, damaged);
     if (!mark_rows(order, rows, count, chunk))
         return ferry_fail(error, FERRY_SYSTEM, "the spool could not note what is handed over");
+    FERRY_CRASH_POINT("feed-after-mark");
     hand_over(order, gate, rows, count, chunk);
+    FERRY_CRASH_POINT("feed-handed-over");
     return FERRY_OK;
 }
 

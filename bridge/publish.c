@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "bridge/outbound.h"
+#include "core/crash_point.h"
 
 enum parcel_state { WAITING, SETTLED, GIVEN_UP };
 enum outcome { FAILED = 1, TOO_LARGE = 2, SPOOLED = 4 };
@@ -144,6 +145,7 @@ static void take_settled(void *context, struct ferry_shipment *shipment, enum fe
     note_outcome(parcel, code);
     if (!settle(parcel))
         return;
+    FERRY_CRASH_POINT("publish-settled");
     if (reporting)
         hand_back_with_batch(context, parcel);
     else
@@ -219,7 +221,9 @@ void ferry_publish(struct ferry_publisher *publisher, struct ferry_outlet *outle
     atomic_init(&parcel->state, WAITING);
     wait_in(&outlet->waiting, parcel);
     bool full = atomic_fetch_add(&publisher->bytes, parcel->bytes) + parcel->bytes > MAX_BYTES;
+    FERRY_CRASH_POINT("publish-before-send");
     send_all(publisher, parcel, full);
+    FERRY_CRASH_POINT("publish-after-send");
     if (settle(parcel))
         hand_back_one(parcel);
 }
@@ -256,6 +260,7 @@ static void give_back(struct ferry_outlet *outlet, struct ferry_parcel *parcel, 
 {
     wait_no_more(list_of(outlet, parcel), parcel);
     parcel->code = decide(parcel);
+    FERRY_CRASH_POINT("publish-before-answer");
     append(decided, parcel);
     let_go(parcel);
 }
@@ -270,6 +275,7 @@ static void give_up(struct ferry_outlet *outlet, struct ferry_parcel *parcel, in
             give_back(outlet, parcel, decided);
         return;
     }
+    FERRY_CRASH_POINT("publish-give-up");
     wait_no_more(&outlet->waiting, parcel);
     parcel->given_up = true;
     parcel->deadline_ms = mono_ms + SPOOL_TIMEOUT_MS;

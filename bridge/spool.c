@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "core/clock.h"
+#include "core/crash_point.h"
 #include "core/log.h"
 #include "core/spool/spool_row.h"
 
@@ -143,6 +144,7 @@ static enum ferry_code commit(struct ferry_spool *spool, struct list work[WORK_K
     for (int kind = 0; good && kind < WORK_KINDS; kind++)
         for (const struct work *item = work[kind].first; good && item != NULL; item = item->next)
             good = carry_out(spool->file, item);
+    FERRY_CRASH_POINT("spool-before-commit");
     if (good && ferry_spool_file_commit(spool->file, change))
         return FERRY_OK;
     struct ferry_error error;
@@ -237,8 +239,10 @@ static void *run_writer(void *context)
     while (take_work(spool, work)) {
         int64_t change = 0;
         enum ferry_code code = spool->broken ? FERRY_SPOOL_BROKEN : commit(spool, work, &change);
+        FERRY_CRASH_POINT("spool-after-commit");
         account(spool, work, code, change);
         tell(spool, &work[WORK_APPEND], code);
+        FERRY_CRASH_POINT("spool-after-answers");
         for (int kind = 0; kind < WORK_KINDS; kind++)
             if (!is_owed(kind, code))
                 list_free(&work[kind]);
@@ -333,6 +337,7 @@ void ferry_spool_close(struct ferry_spool *spool)
     pthread_cond_signal(&spool->queued);
     pthread_mutex_unlock(&spool->lock);
     pthread_join(spool->writer, NULL);
+    FERRY_CRASH_POINT("stop-spool-written");
     free_spool(spool);
 }
 
@@ -395,6 +400,7 @@ enum ferry_code ferry_spool_append(struct ferry_spool *spool, const struct ferry
         }
         pthread_mutex_unlock(&spool->lock);
     }
+    FERRY_CRASH_POINT("spool-queued");
     if (code != FERRY_OK)
         list_free(&copies);
     return code;

@@ -1,5 +1,8 @@
 # Compiler and linker flags for every target of the project.
 add_compile_definitions(_GNU_SOURCE FERRY_VERSION="${PROJECT_VERSION}")
+if(FERRY_CRASH_POINTS)
+  add_compile_definitions(FERRY_CRASH_POINTS)
+endif()
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
                     -Wwrite-strings -Wvla -Wformat=2 -fno-common)
 if(FERRY_WERROR)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/buffer.h"
+#include "core/crash_point.h"
 #include "core/log.h"
 
 enum { FINDINGS_MAX_BYTES = 1024 * 1024 };
@@ -71,7 +72,7 @@ static int take_flag(struct ferry_program *program, int flag, bool *allow_root)
         print_help(program);
         return FERRY_EXIT_DONE;
     case FLAG_VERSION:
-        printf("%s %s\n", program->name, FERRY_VERSION);
+        printf("%s %s\n", program->name, FERRY_VERSION FERRY_CRASH_POINT_NOTE);
         return FERRY_EXIT_DONE;
     default: /* getopt has said what is wrong */
         return refuse_usage(program);

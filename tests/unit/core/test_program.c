@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/crash_point.h"
 #include "core/program.h"
 
 static char good_file[64], bad_file[64], bridge_file[64];
@@ -85,7 +86,7 @@ static void version_is_printed(void **state)
 {
     (void)state;
     assert_int_equal(run(NULL, ARGV("--version")), FERRY_EXIT_DONE);
-    assert_string_equal(output, "ferry-test " FERRY_VERSION "\n");
+    assert_string_equal(output, "ferry-test " FERRY_VERSION FERRY_CRASH_POINT_NOTE "\n");
 }
 
 static void wrong_usage_is_2(void **state)
