@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -166,8 +167,19 @@ static enum ferry_code open_tls(struct ferry_http *http, struct ferry_error *err
     return code;
 }
 
+/* Beyond what may be open the system would refuse a connection when it is accepted, and nobody would make room. */
+static size_t most_connections(const struct ferry_limits_config *limits)
+{
+    struct rlimit files;
+    size_t wanted = (size_t)limits->connections;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur > wanted + FERRY_HTTP_FILES_BESIDE)
+        return wanted;
+    return files.rlim_cur > 2 * FERRY_HTTP_FILES_BESIDE ? files.rlim_cur - FERRY_HTTP_FILES_BESIDE : files.rlim_cur / 2;
+}
+
 static enum ferry_code start_parts(struct ferry_http *http, struct ferry_error *error)
 {
+    http->connections_max = most_connections(&http->options.config->limits);
     ferry_bucket_init(&http->log_bucket, (struct ferry_rate){LOG_LINES_A_SECOND, 1000});
     enum ferry_code code = ferry_proxies_init(&http->proxies, http->options.config->trusted_proxies, error);
     if (code == FERRY_OK && (http->addresses = ferry_address_counts_new()) == NULL)

@@ -13,6 +13,9 @@
 
 struct ferry_http;
 
+/* Files that the bridge needs beside its connections: brokers, the spool, lingering sockets, the admin address. */
+enum { FERRY_HTTP_FILES_BESIDE = 512 };
+
 /* Borrowed until ferry_http_stop. Limits and addresses are those of the start; doors follow the snapshots. */
 struct ferry_http_options {
     const struct ferry_bridge_config *config;

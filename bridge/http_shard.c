@@ -29,6 +29,7 @@ enum {
     LINGER_MS = 1000,
     POOL_EXTRA_BYTES = 8 << 10, /* beside the largest head: header records and the answer's head */
     POOL_STEP_BYTES = 4 << 10,
+    CLOSING = 1024, /* beside the limit: evicted, not closed yet */
 };
 
 /* ---- connections ---- */
@@ -63,20 +64,69 @@ void ferry_connection_enter(struct ferry_connection *connection, enum ferry_conn
     link_connection(connection);
 }
 
+/* libmicrohttpd sees the end of the stream, and closes. Should it not: ANSWERING has a deadline as well. */
+static void end_connection(struct ferry_connection *connection)
+{
+    (void)shutdown(connection->fd, SHUT_RD);
+    ferry_connection_enter(connection, FERRY_CONNECTION_ANSWERING);
+}
+
+/* ---- when all connections are taken ---- */
+
+/* Whoever sends at once is served at once, so that at the limit the ones that have kept us waiting longest are most
+ * likely to be of those who only hold connections. A new one takes the place of the oldest of the first list that has
+ * one as old as this. Nobody is ended who has sent all of a request. */
+static const struct {
+    enum ferry_connection_state state;
+    int64_t waited_ms;
+} evictions[] = {
+    {FERRY_CONNECTION_HEADERS, 500},
+    {FERRY_CONNECTION_IDLE, 1000},
+    {FERRY_CONNECTION_BODY, 5000},
+};
+
+static void evict(struct ferry_connection *connection)
+{
+    struct ferry_shard *shard = connection->shard;
+    ferry_ops_count_refused_connection(shard->http->options.ops, "evicted");
+    if (connection->state == FERRY_CONNECTION_BODY) {
+        (void)ferry_fail(&connection->request->error, FERRY_UNAVAILABLE, "too slow while all connections are in use");
+        ferry_reply_cut(connection, connection->request, FERRY_UNAVAILABLE);
+    }
+    end_connection(connection);
+}
+
+/* One of this shard's goes; it is counted until libmicrohttpd has closed it, a round later. */
+static bool make_room(struct ferry_shard *shard)
+{
+    for (size_t i = 0; i < sizeof evictions / sizeof evictions[0]; i++) {
+        struct ferry_connection *oldest = shard->lists[evictions[i].state].first;
+        if (oldest == NULL)
+            continue;
+        int64_t since_ms = oldest->deadline_ms - time_for(shard, oldest->state);
+        if (shard->now_ms - since_ms < evictions[i].waited_ms)
+            continue;
+        evict(oldest);
+        return true;
+    }
+    return false;
+}
+
 /* May this address open one more connection? */
 static enum MHD_Result accept_from(void *context, const struct sockaddr *address, socklen_t address_bytes)
 {
     (void)address_bytes;
-    struct ferry_http *http = ((struct ferry_shard *)context)->http;
+    struct ferry_shard *shard = context;
+    struct ferry_http *http = shard->http;
     const struct ferry_limits_config *limits = &http->options.config->limits;
     struct ferry_ip ip;
-    if (atomic_load(&http->connections) >= (size_t)limits->connections) {
-        ferry_ops_count_refused_connection(http->options.ops, "connections");
-        return MHD_NO;
-    }
     if (ferry_ip_from_sockaddr(address, &ip) && !ferry_proxies_trust(&http->proxies, &ip) &&
         ferry_address_counts_get(http->addresses, &ip) >= (size_t)limits->per_address) {
         ferry_ops_count_refused_connection(http->options.ops, "per_address");
+        return MHD_NO;
+    }
+    if (atomic_load(&http->connections) >= http->connections_max && !make_room(shard)) {
+        ferry_ops_count_refused_connection(http->options.ops, "connections");
         return MHD_NO;
     }
     return MHD_YES;
@@ -145,13 +195,6 @@ static void notify_connection(void *context, struct MHD_Connection *mhd, void **
 }
 
 /* ---- deadlines ---- */
-
-/* libmicrohttpd sees the end of the stream, and closes. Should it not: ANSWERING has a deadline as well. */
-static void end_connection(struct ferry_connection *connection)
-{
-    (void)shutdown(connection->fd, SHUT_RD);
-    ferry_connection_enter(connection, FERRY_CONNECTION_ANSWERING);
-}
 
 static void time_out(struct ferry_connection *connection)
 {
@@ -359,11 +402,12 @@ static struct MHD_Daemon *start_daemon(struct ferry_shard *shard)
     struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
     if (shard->http->tls != NULL)
         flags |= MHD_USE_TLS;
-    return MHD_start_daemon(flags, 0, accept_from, shard, ferry_request_handle, shard,  /* options: */
-                            MHD_OPTION_EXTERNAL_LOGGER, log_library, shard,             /* first */
-                            MHD_OPTION_LISTEN_SOCKET, shard->listen_fd,                 /* */
-                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)limits->connections, /* counted by us for all */
-                            MHD_OPTION_CONNECTION_TIMEOUT, 0u,                          /* ours instead */
+    return MHD_start_daemon(flags, 0, accept_from, shard, ferry_request_handle, shard, /* options: */
+                            MHD_OPTION_EXTERNAL_LOGGER, log_library, shard,            /* first */
+                            MHD_OPTION_LISTEN_SOCKET, shard->listen_fd,                /* */
+                            MHD_OPTION_CONNECTION_LIMIT,
+                            (unsigned)shard->http->connections_max + CLOSING, /* counted by us */
+                            MHD_OPTION_CONNECTION_TIMEOUT, 0u,                /* ours instead */
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)limits->headers_bytes + POOL_EXTRA_BYTES,
                             MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)POOL_STEP_BYTES,
                             MHD_OPTION_URI_LOG_CALLBACK, ferry_request_begin, shard,     /* */

@@ -102,6 +102,7 @@ struct ferry_http {
     struct ferry_http_options options;
     struct ferry_proxies proxies;
     struct ferry_address_counts *addresses; /* any thread */
+    size_t connections_max;                 /* the limit, or what the system's limit of open files allows */
     atomic_size_t connections;              /* of all shards */
     atomic_size_t body_bytes;               /* of all bodies in memory */
     struct ferry_bucket log_bucket;         /* lines about refused requests */

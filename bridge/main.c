@@ -14,7 +14,7 @@
 #include "core/log.h"
 #include "core/program.h"
 
-enum { TICK_MS = 500, FILES_BESIDE_CONNECTIONS = 256 };
+enum { TICK_MS = 500 };
 
 struct bridge {
     struct ferry_program program;
@@ -52,7 +52,7 @@ static void raise_file_limit(const struct ferry_bridge_config *config)
         return;
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_max < (rlim_t)config->limits.connections + FILES_BESIDE_CONNECTIONS)
+    if (limit.rlim_max < (rlim_t)config->limits.connections + FERRY_HTTP_FILES_BESIDE)
         ferry_log(FERRY_LOG_WARN, "fewer files may be open than bridge.limits.connections asks for",
                   FERRY_FIELDS(ferry_number("files", (int64_t)limit.rlim_max),
                                ferry_number("connections", config->limits.connections)));
