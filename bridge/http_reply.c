@@ -62,6 +62,8 @@ static void count(struct ferry_request *request)
             ferry_ops_count_events(ops, &request->admission, request->in.wall_ms);
         return;
     }
+    if (request->parcel.records == NULL) /* else its records are counted by what becomes of each */
+        ferry_ops_count_refused_request(ops, request->verdict);
     if (door != NULL && is_signature_failure(request->verdict))
         ferry_ops_count_signature_failure(ops, door->config->path, request->verdict);
     log_refusal(request);
@@ -164,5 +166,6 @@ void ferry_reply_cut(struct ferry_connection *connection, struct ferry_request *
         count(request);
     } else {
         ferry_ops_count_request(connection->shard->http->options.ops, NULL, status);
+        ferry_ops_count_refused_request(connection->shard->http->options.ops, code);
     }
 }

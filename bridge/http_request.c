@@ -81,8 +81,10 @@ void ferry_request_completed(void *context, struct MHD_Connection *mhd, void **r
     if (request == NULL)
         return;
     const union MHD_ConnectionInfo *status = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_HTTP_STATUS);
-    if (request->status == 0 && status != NULL) /* libmicrohttpd refused it by itself */
+    if (request->status == 0 && status != NULL) { /* libmicrohttpd refused it by itself */
         ferry_ops_count_request(request->http->options.ops, NULL, (int)status->http_status);
+        ferry_ops_count_refused_request(request->http->options.ops, FERRY_HTTP_MALFORMED);
+    }
     if (request->counted)
         ferry_ops_end_request(request->http->options.ops);
     request->connection = NULL;

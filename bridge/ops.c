@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bridge/tally.h"
 #include "core/catalog.h"
 #include "core/net/listener.h"
 
@@ -46,6 +47,7 @@ static const struct {
 struct ferry_ops {
     struct ferry_metrics *metrics;
     struct ferry_metric *families[FAMILY_COUNT];
+    struct ferry_tally tally;
     struct ferry_series *in_flight;
     struct ferry_listener *admin;
     struct ferry_publisher *publisher;
@@ -68,6 +70,7 @@ struct ferry_ops *ferry_ops_new(void)
     for (size_t i = 0; i < FAMILY_COUNT; i++)
         ops->families[i] = ferry_metrics_family(ops->metrics, families[i].kind, families[i].name, families[i].help,
                                                 families[i].labels);
+    ferry_tally_init(&ops->tally, ops->metrics);
     ops->in_flight = series(ops, FAMILY_IN_FLIGHT, NULL, NULL);
     ferry_series_set(ops->in_flight, 0);
     ferry_series_set(series(ops, FAMILY_BUILD, FERRY_VERSION, NULL), 1);
@@ -131,6 +134,12 @@ void ferry_ops_count_request(struct ferry_ops *ops, const char *path, int status
     char text[8];
     snprintf(text, sizeof text, "%d", status);
     ferry_series_add(series(ops, FAMILY_REQUESTS, path != NULL ? path : "other", text), 1);
+}
+
+void ferry_ops_count_refused_request(struct ferry_ops *ops, enum ferry_code why)
+{
+    ferry_tally_receive(&ops->tally, 1);
+    ferry_tally_refuse(&ops->tally, why, 1);
 }
 
 void ferry_ops_count_signature_failure(struct ferry_ops *ops, const char *path, enum ferry_code code)

@@ -96,14 +96,32 @@ static void settle(struct ferry_order *order, struct ferry_shipment *shipment, e
     order->listener.settled(order->listener.context, shipment, code, reporting);
 }
 
+/* Whatever became of it is final: nobody holds it any more. What is spooled is counted by the spool. */
+static void close_account(const struct ferry_order *order, const struct ferry_shipment *shipment)
+{
+    if (shipment->state == FERRY_SHIPMENT_DELIVERED)
+        ferry_tally_publish(&order->tally);
+    else if (shipment->state == FERRY_SHIPMENT_LOST)
+        ferry_tally_refuse(&order->tally, shipment->why, 1);
+}
+
 /* One holder less. */
 static void let_go(struct ferry_order *order, struct ferry_shipment *shipment)
 {
     pthread_mutex_lock(&shipment->gate->lock);
     bool last = --shipment->holders == 0;
     pthread_mutex_unlock(&shipment->gate->lock);
-    if (last)
-        order->listener.released(order->listener.context, shipment);
+    if (!last)
+        return;
+    close_account(order, shipment);
+    order->listener.released(order->listener.context, shipment);
+}
+
+/* Under the gate's lock. */
+static void lose(struct ferry_shipment *shipment, enum ferry_code why)
+{
+    shipment->state = FERRY_SHIPMENT_LOST;
+    shipment->why = why;
 }
 
 /* ---- to the spool ---- */
@@ -114,18 +132,22 @@ static void let_go(struct ferry_order *order, struct ferry_shipment *shipment)
 static bool enter_spool(struct ferry_order *order, struct ferry_shipment *shipment, bool handed)
 {
     const struct ferry_spool_row row = {shipment->sequence, handed, *shipment->record};
-    bool taken = ferry_spool_append(order->spool, &row, 1, shipment, NULL) == FERRY_OK;
-    shipment->state = taken ? FERRY_SHIPMENT_SPOOLED : FERRY_SHIPMENT_LOST;
-    shipment->gate->spooled += taken;
-    return taken;
+    enum ferry_code code = ferry_spool_append(order->spool, &row, 1, shipment, NULL);
+    if (code != FERRY_OK) {
+        lose(shipment, code);
+        return false;
+    }
+    shipment->state = FERRY_SHIPMENT_SPOOLED;
+    shipment->gate->spooled++;
+    return true;
 }
 
 /* The row could not be written. What its sender is told: it may be in Kafka all the same. */
-static enum ferry_code leave_spool(struct ferry_shipment *shipment)
+static enum ferry_code leave_spool(struct ferry_shipment *shipment, enum ferry_code why)
 {
     pthread_mutex_lock(&shipment->gate->lock);
     if (shipment->state == FERRY_SHIPMENT_SPOOLED) {
-        shipment->state = FERRY_SHIPMENT_LOST;
+        lose(shipment, why);
         shipment->gate->spooled--;
     }
     bool delivered = shipment->state == FERRY_SHIPMENT_DELIVERED;
@@ -137,7 +159,7 @@ static void take_stored(void *context, void *tag, enum ferry_code code)
 {
     struct ferry_order *order = context;
     struct ferry_shipment *shipment = tag;
-    settle(order, shipment, code == FERRY_OK ? FERRY_SPOOLED : leave_spool(shipment), false);
+    settle(order, shipment, code == FERRY_OK ? FERRY_SPOOLED : leave_spool(shipment, code), false);
     let_go(order, shipment);
     ferry_order_wake_feeder(order);
 }
@@ -163,7 +185,9 @@ enum ferry_code ferry_order_give_to_producer(struct ferry_order *order, struct f
 void ferry_order_send(struct ferry_order *order, struct ferry_shipment *shipment, bool to_spool)
 {
     shipment->gate = gate_of(order, shipment->record->topic);
+    ferry_tally_receive(&order->tally, 1);
     if (shipment->gate == NULL) {
+        ferry_tally_refuse(&order->tally, FERRY_MEMORY, 1);
         settle(order, shipment, FERRY_MEMORY, false);
         order->listener.released(order->listener.context, shipment);
         return;
@@ -176,7 +200,7 @@ void ferry_order_send(struct ferry_order *order, struct ferry_shipment *shipment
     if (code != FERRY_OK && goes_to_spool(order, code))
         code = enter_spool(order, shipment, false) ? FERRY_OK : FERRY_UNAVAILABLE;
     else if (code != FERRY_OK)
-        shipment->state = FERRY_SHIPMENT_LOST;
+        lose(shipment, code);
     pthread_mutex_unlock(&shipment->gate->lock);
     if (code != FERRY_OK) {
         settle(order, shipment, code, false);
@@ -216,7 +240,7 @@ void ferry_order_report_row(struct ferry_order *order, struct ferry_shipment *sh
         return;
     }
     FERRY_CRASH_POINT("report-after-delete");
-    shipment->state = report->code == FERRY_OK ? FERRY_SHIPMENT_DELIVERED : FERRY_SHIPMENT_LOST;
+    shipment->state = report->code == FERRY_OK ? FERRY_SHIPMENT_DELIVERED : FERRY_SHIPMENT_ASIDE;
     shipment->gate->spooled--;
 }
 
@@ -227,7 +251,10 @@ static bool report_request(struct ferry_order *order, struct ferry_shipment *shi
 {
     if (report->code != FERRY_OK && goes_to_spool(order, report->code))
         return enter_spool(order, shipment, report->possibly_persisted);
-    shipment->state = report->code == FERRY_OK ? FERRY_SHIPMENT_DELIVERED : FERRY_SHIPMENT_LOST;
+    if (report->code == FERRY_OK)
+        shipment->state = FERRY_SHIPMENT_DELIVERED;
+    else
+        lose(shipment, report->code);
     return false;
 }
 
@@ -241,6 +268,8 @@ static void report_sent(struct ferry_order *order, struct ferry_shipment *shipme
         saved = report_request(order, shipment, report);
     else if (shipment->state == FERRY_SHIPMENT_SPOOLED)
         ferry_order_report_row(order, shipment, report);
+    else if (report->code == FERRY_OK)
+        shipment->state = FERRY_SHIPMENT_DELIVERED; /* after all, though its sender was told that it is not */
     bool drained = --gate->with_producer == 0 && gate->spooled > 0;
     pthread_mutex_unlock(&gate->lock);
     if (waits && !saved)
@@ -277,6 +306,7 @@ static enum ferry_code close_gates(struct ferry_order *order, struct ferry_error
         if (gate == NULL)
             return ferry_fail(error, FERRY_MEMORY, "out of memory");
         gate->spooled = topics[i].rows;
+        ferry_tally_find(&order->tally, topics[i].rows);
     }
     return code;
 }
@@ -352,6 +382,7 @@ enum ferry_code ferry_order_open(const struct ferry_config *config, const struct
     if (order == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     const struct ferry_producer_listener reports = {order, take_report, take_reports_end};
+    ferry_tally_init(&order->tally, metrics);
     enum ferry_code code = open_spool(order, config, metrics, error);
     if (code == FERRY_OK)
         code = ferry_outbound_open(config, &reports, metrics, &order->outbound, error);
@@ -378,6 +409,11 @@ bool ferry_order_spool_accepts(struct ferry_order *order)
 struct ferry_outbound *ferry_order_outbound(struct ferry_order *order)
 {
     return order->outbound;
+}
+
+const struct ferry_tally *ferry_order_tally(const struct ferry_order *order)
+{
+    return &order->tally;
 }
 
 void ferry_order_close(struct ferry_order *order)

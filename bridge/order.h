@@ -9,6 +9,7 @@
 #ifndef FERRY_BRIDGE_ORDER_H
 #define FERRY_BRIDGE_ORDER_H
 
+#include "bridge/tally.h"
 #include "core/config.h"
 #include "core/metrics.h"
 #include "core/record.h"
@@ -20,6 +21,7 @@ enum ferry_shipment_state {
     FERRY_SHIPMENT_SENT,      /* with the producer */
     FERRY_SHIPMENT_SPOOLED,   /* given to the spool; the producer may still hold it as well */
     FERRY_SHIPMENT_DELIVERED, /* its report said FERRY_OK */
+    FERRY_SHIPMENT_ASIDE,     /* given to the spool, which keeps it out of the way: Kafka can never take it */
     FERRY_SHIPMENT_LOST       /* neither: whoever waits for it has been told so */
 };
 
@@ -32,7 +34,8 @@ struct ferry_shipment {
     struct ferry_gate_of_topic *gate;
     int64_t sequence;
     enum ferry_shipment_state state;
-    unsigned holders; /* the producer, the spool's writer */
+    enum ferry_code why; /* when lost */
+    unsigned holders;    /* the producer, the spool's writer */
 };
 
 struct ferry_order_listener {
@@ -62,6 +65,8 @@ bool ferry_order_has_spool(const struct ferry_order *order);
 /* Can the spool take an event at this moment? */
 bool ferry_order_spool_accepts(struct ferry_order *order);
 struct ferry_outbound *ferry_order_outbound(struct ferry_order *order);
+/* The books, for records that never become shipments. */
+const struct ferry_tally *ferry_order_tally(const struct ferry_order *order);
 /* Stops feeding, purges the producer, closes the spool, frees. */
 void ferry_order_close(struct ferry_order *order);
 

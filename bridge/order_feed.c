@@ -42,6 +42,8 @@ void ferry_order_report_fed(struct ferry_order *order, struct ferry_shipment *sh
     pthread_mutex_lock(&gate->lock);
     ferry_order_report_row(order, shipment, report);
     bool drained = --gate->with_producer == 0;
+    if (shipment->state == FERRY_SHIPMENT_DELIVERED)
+        ferry_tally_publish(&order->tally);
     pthread_mutex_unlock(&gate->lock);
     if (atomic_fetch_sub(&chunk->left, 1) == 1)
         chunk_free(chunk);

@@ -25,6 +25,7 @@ struct ferry_gate_of_topic {
 struct ferry_order {
     struct ferry_order_listener listener;
     struct ferry_outbound *outbound;
+    struct ferry_tally tally;
     struct ferry_spool *spool; /* NULL: none is configured */
     atomic_int_fast64_t next_sequence;
 

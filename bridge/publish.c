@@ -189,15 +189,30 @@ static bool make_shipments(struct ferry_parcel *parcel)
     return parcel->shipments != NULL;
 }
 
-/* Without a spool, or memory, the request cannot be made safe any more. */
+/* The request cannot be made safe: nothing of it is sent. */
+static void refuse(struct ferry_parcel *parcel, enum ferry_code why)
+{
+    const struct ferry_tally *tally = ferry_order_tally(parcel->publisher->order);
+    note_outcome(parcel, why);
+    ferry_tally_receive(tally, parcel->record_count);
+    ferry_tally_refuse(tally, why, parcel->record_count);
+}
+
+/* With Kafka away and the spool full there is no reason to let the sender wait for ack_timeout. */
+static bool is_hopeless(struct ferry_order *order)
+{
+    return ferry_order_has_spool(order) && !ferry_outbound_up(ferry_order_outbound(order)) &&
+           !ferry_order_spool_accepts(order);
+}
+
 static void send_all(struct ferry_publisher *publisher, struct ferry_parcel *parcel, bool full)
 {
-    if (full && !ferry_order_has_spool(publisher->order)) {
-        note_outcome(parcel, FERRY_QUEUE_FULL);
+    if ((full && !ferry_order_has_spool(publisher->order)) || is_hopeless(publisher->order)) {
+        refuse(parcel, FERRY_QUEUE_FULL);
         return;
     }
     if (!make_shipments(parcel)) {
-        note_outcome(parcel, FERRY_MEMORY);
+        refuse(parcel, FERRY_MEMORY);
         return;
     }
     atomic_fetch_add(&parcel->unsettled, parcel->record_count);

@@ -16,7 +16,7 @@
 #include "core/log.h"
 #include "core/spool/spool_row.h"
 
-enum { BATCH = 64, COLLECT_MS = 2, ROW_OVERHEAD = 64, RECORD_MAX_BYTES = 64 << 20 };
+enum { BATCH = 64, COLLECT_MS = 2, ROW_OVERHEAD = 64, RECORD_MAX_BYTES = 64 << 20, EVENT_BYTES = 4 << 10 };
 
 enum work_kind { WORK_APPEND, WORK_MARK, WORK_ASIDE, WORK_DELETE, WORK_SYNC, WORK_KINDS };
 
@@ -525,7 +525,7 @@ int64_t ferry_spool_last_sequence(const struct ferry_spool *spool)
 bool ferry_spool_accepts(struct ferry_spool *spool)
 {
     pthread_mutex_lock(&spool->lock);
-    bool accepts = room(spool, 0, NULL) == FERRY_OK;
+    bool accepts = room(spool, EVENT_BYTES, NULL) == FERRY_OK;
     pthread_mutex_unlock(&spool->lock);
     return accepts;
 }
