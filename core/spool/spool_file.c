@@ -2,19 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/spool/spool_private.h"
 #include "core/spool/spool_row.h"
 
-enum { FORMAT = 1, BUSY_MS = 5000, PATH_BYTES = 4096, READ_MAX_BYTES = 4 << 20 };
+enum { BUSY_MS = 5000, READ_MAX_BYTES = 4 << 20, LOCK_TRIES = 10, LOCK_PAUSE_MS = 20 };
 
-/* `user_version` is the format of the tables, the first byte of `record` that of a row (spool_row.h). */
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS rows (sequence INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL,"
     " handed INTEGER NOT NULL, stored_ms INTEGER NOT NULL, crc INTEGER NOT NULL, record BLOB NOT NULL);"
@@ -40,8 +40,7 @@ struct ferry_spool_file {
     sqlite3 *reading; /* the feeder's connection */
 };
 
-/* The first column of the first row; 0 if there is none. */
-static int64_t number(sqlite3 *database, const char *query)
+int64_t ferry_spool_sql_number(sqlite3 *database, const char *query)
 {
     sqlite3_stmt *statement;
     if (sqlite3_prepare_v2(database, query, -1, &statement, NULL) != SQLITE_OK)
@@ -51,16 +50,67 @@ static int64_t number(sqlite3 *database, const char *query)
     return value;
 }
 
+int64_t ferry_spool_sql_used_bytes(sqlite3 *database)
+{
+    int64_t pages = ferry_spool_sql_number(database, "PRAGMA page_count");
+    int64_t unused = ferry_spool_sql_number(database, "PRAGMA freelist_count");
+    return (pages - unused) * ferry_spool_sql_number(database, "PRAGMA page_size");
+}
+
 /* ---- opening ---- */
 
-static enum ferry_code database_error(sqlite3 *database, const char *directory, struct ferry_error *error)
+enum ferry_code ferry_spool_sql_error(sqlite3 *database, const char *directory, struct ferry_error *error)
 {
     return ferry_fail(error, FERRY_SYSTEM, "spool: %s/spool.db: %s", directory, sqlite3_errmsg(database));
 }
 
+/* Whoever looks who holds the lock holds it for an instant himself, hence several tries. */
+static bool lock(int fd)
+{
+    const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+/* "ferry-bridge, process 12 on ferry-bridge-0". */
+static void sign_lock(int fd)
+{
+    char host[128] = "", text[FERRY_SPOOL_HOLDER];
+    gethostname(host, sizeof host - 1);
+    int len =
+        snprintf(text, sizeof text, "%.100s, process %d on %.100s", program_invocation_short_name, (int)getpid(), host);
+    if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) < 0)
+        return; /* then nobody is told who it is */
+}
+
+static void read_signature(int fd, char holder[FERRY_SPOOL_HOLDER])
+{
+    ssize_t len = pread(fd, holder, FERRY_SPOOL_HOLDER - 1, 0);
+    snprintf(holder + (len > 0 ? len : 0), FERRY_SPOOL_HOLDER - (len > 0 ? (size_t)len : 0), "%s",
+             len > 0 ? "" : "another process");
+}
+
+bool ferry_spool_holder(const char *directory, char holder[FERRY_SPOOL_HOLDER])
+{
+    char path[FERRY_SPOOL_PATH];
+    snprintf(path, sizeof path, "%s/lock", directory);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool held = flock(fd, LOCK_SH | LOCK_NB) != 0;
+    if (held)
+        read_signature(fd, holder);
+    close(fd);
+    return held;
+}
+
 static enum ferry_code lock_directory(const char *directory, int *fd, struct ferry_error *error)
 {
-    char path[PATH_BYTES];
+    char path[FERRY_SPOOL_PATH], holder[FERRY_SPOOL_HOLDER];
     if (mkdir(directory, 0700) != 0 && errno != EEXIST)
         return ferry_fail(error, FERRY_SYSTEM, "spool: cannot make the directory %s: %s; make it for this user",
                           directory, strerror(errno));
@@ -69,22 +119,23 @@ static enum ferry_code lock_directory(const char *directory, int *fd, struct fer
     if (opened < 0)
         return ferry_fail(error, FERRY_SYSTEM, "spool: cannot write in %s: %s; give it to this user", directory,
                           strerror(errno));
-    if (flock(opened, LOCK_EX | LOCK_NB) != 0) {
+    if (!lock(opened)) {
+        read_signature(opened, holder);
         close(opened);
         return ferry_fail(error, FERRY_SYSTEM,
-                          "spool: %s is in use by another process; each bridge has a spool directory of its own",
-                          directory);
+                          "spool: %s is in use by %s; each bridge has a spool directory of its own", directory, holder);
     }
+    sign_lock(opened);
     *fd = opened;
     return FERRY_OK;
 }
 
-static enum ferry_code open_connection(const char *directory, int flags, sqlite3 **out, struct ferry_error *error)
+enum ferry_code ferry_spool_connect(const char *directory, int flags, sqlite3 **out, struct ferry_error *error)
 {
-    char path[PATH_BYTES];
+    char path[FERRY_SPOOL_PATH];
     snprintf(path, sizeof path, "%s/spool.db", directory);
     if (sqlite3_open_v2(path, out, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-        return database_error(*out, directory, error);
+        return ferry_spool_sql_error(*out, directory, error);
     sqlite3_busy_timeout(*out, BUSY_MS);
     return FERRY_OK;
 }
@@ -94,19 +145,27 @@ static bool execute(sqlite3 *database, const char *commands)
     return sqlite3_exec(database, commands, NULL, NULL, NULL) == SQLITE_OK;
 }
 
+enum ferry_code ferry_spool_check_format(sqlite3 *database, const char *directory, struct ferry_error *error)
+{
+    int64_t format = ferry_spool_sql_number(database, "PRAGMA user_version");
+    if (format > FERRY_SPOOL_FORMAT)
+        return ferry_fail(error, FERRY_SYSTEM, "spool: %s/spool.db was written by a newer Ferry (format %d); use that",
+                          directory, (int)format);
+    return FERRY_OK;
+}
+
 static enum ferry_code open_tables(struct ferry_spool_file *file, const char *directory, struct ferry_error *error)
 {
     if (!execute(file->writing, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"))
-        return database_error(file->writing, directory, error);
-    int64_t format = number(file->writing, "PRAGMA user_version");
-    if (format > FORMAT)
-        return ferry_fail(error, FERRY_SYSTEM, "spool: %s/spool.db was written by a newer Ferry (format %d); use that",
-                          directory, (int)format);
+        return ferry_spool_sql_error(file->writing, directory, error);
+    enum ferry_code code = ferry_spool_check_format(file->writing, directory, error);
+    if (code != FERRY_OK)
+        return code;
     bool good = execute(file->writing, schema);
     for (int i = 0; good && i < STATEMENTS; i++)
         good = sqlite3_prepare_v3(file->writing, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &file->statements[i], NULL) ==
                SQLITE_OK;
-    return good ? FERRY_OK : database_error(file->writing, directory, error);
+    return good ? FERRY_OK : ferry_spool_sql_error(file->writing, directory, error);
 }
 
 enum ferry_code ferry_spool_file_open(const char *directory, struct ferry_spool_file **out, struct ferry_error *error)
@@ -117,11 +176,11 @@ enum ferry_code ferry_spool_file_open(const char *directory, struct ferry_spool_
     file->lock_fd = -1;
     enum ferry_code code = lock_directory(directory, &file->lock_fd, error);
     if (code == FERRY_OK)
-        code = open_connection(directory, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &file->writing, error);
+        code = ferry_spool_connect(directory, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &file->writing, error);
     if (code == FERRY_OK)
         code = open_tables(file, directory, error);
     if (code == FERRY_OK)
-        code = open_connection(directory, SQLITE_OPEN_READONLY, &file->reading, error);
+        code = ferry_spool_connect(directory, SQLITE_OPEN_READONLY, &file->reading, error);
     if (code != FERRY_OK) {
         ferry_spool_file_close(file);
         return code;
@@ -216,18 +275,17 @@ enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file, struct
 
 int64_t ferry_spool_file_used_bytes(struct ferry_spool_file *file)
 {
-    return (number(file->writing, "PRAGMA page_count") - number(file->writing, "PRAGMA freelist_count")) *
-           number(file->writing, "PRAGMA page_size");
+    return ferry_spool_sql_used_bytes(file->writing);
 }
 
 int64_t ferry_spool_file_rows(struct ferry_spool_file *file)
 {
-    return number(file->writing, "SELECT count(*) FROM rows");
+    return ferry_spool_sql_number(file->writing, "SELECT count(*) FROM rows");
 }
 
 int64_t ferry_spool_file_last_sequence(struct ferry_spool_file *file)
 {
-    return number(file->writing, "SELECT max(seq) FROM sqlite_sequence WHERE name = 'rows'");
+    return ferry_spool_sql_number(file->writing, "SELECT max(seq) FROM sqlite_sequence WHERE name = 'rows'");
 }
 
 /* ---- the feeder's ---- */
@@ -237,20 +295,41 @@ static enum ferry_code reading_error(struct ferry_spool_file *file, struct ferry
     return ferry_fail(error, FERRY_SYSTEM, "spool: %s", sqlite3_errmsg(file->reading));
 }
 
-static struct ferry_slice column(sqlite3_stmt *select, int index, struct ferry_arena *arena)
+struct ferry_slice ferry_spool_sql_bytes(sqlite3_stmt *select, int column, struct ferry_arena *arena)
 {
-    const char *bytes = sqlite3_column_blob(select, index);
-    return ferry_arena_slice(arena, ferry_slice_of(bytes, (size_t)sqlite3_column_bytes(select, index)));
+    const char *bytes = sqlite3_column_blob(select, column);
+    return ferry_arena_slice(arena, ferry_slice_of(bytes, (size_t)sqlite3_column_bytes(select, column)));
 }
 
-/* False for a row that is damaged; its number is known all the same. */
-static bool read_row(sqlite3_stmt *select, struct ferry_arena *arena, struct ferry_spool_row *row)
+bool ferry_spool_sql_row(sqlite3_stmt *select, struct ferry_arena *arena, struct ferry_spool_row *row)
 {
     row->sequence = sqlite3_column_int64(select, 0);
     row->handed = sqlite3_column_int(select, 1) != 0;
-    struct ferry_slice record = column(select, 3, arena);
+    struct ferry_slice record = ferry_spool_sql_bytes(select, 3, arena);
     return ferry_spool_row_crc(row->sequence, record) == (uint32_t)sqlite3_column_int64(select, 2) &&
            ferry_spool_row_read(record, arena, &row->record);
+}
+
+/* What the query yields, which is finalized. */
+static enum ferry_code read_rows(struct ferry_spool_file *file, sqlite3_stmt *select, struct ferry_arena *arena,
+                                 struct ferry_spool_row *rows, size_t *count, int64_t *damaged, size_t *damaged_count,
+                                 struct ferry_error *error)
+{
+    size_t good = 0, bad = 0, bytes = 0;
+    int step = SQLITE_DONE;
+    while (bytes < READ_MAX_BYTES && (step = sqlite3_step(select)) == SQLITE_ROW) {
+        bytes += (size_t)sqlite3_column_bytes(select, 3);
+        if (ferry_spool_sql_row(select, arena, &rows[good]))
+            good++;
+        else
+            damaged[bad++] = rows[good].sequence;
+    }
+    sqlite3_finalize(select);
+    if (step != SQLITE_DONE && step != SQLITE_ROW)
+        return reading_error(file, error);
+    *count = good;
+    *damaged_count = bad;
+    return FERRY_OK;
 }
 
 enum ferry_code ferry_spool_file_read(struct ferry_spool_file *file, struct ferry_slice topic, size_t limit,
@@ -267,28 +346,36 @@ enum ferry_code ferry_spool_file_read(struct ferry_spool_file *file, struct ferr
         return reading_error(file, error);
     sqlite3_bind_text(select, 1, topic.ptr, (int)topic.len, SQLITE_STATIC);
     sqlite3_bind_int64(select, 2, (int64_t)limit);
-    size_t good = 0, bad = 0, bytes = 0;
-    int step = SQLITE_DONE;
-    while (bytes < READ_MAX_BYTES && (step = sqlite3_step(select)) == SQLITE_ROW) {
-        bytes += (size_t)sqlite3_column_bytes(select, 3);
-        if (read_row(select, arena, &read[good]))
-            good++;
-        else
-            damaged[bad++] = read[good].sequence;
-    }
-    sqlite3_finalize(select);
-    if (step != SQLITE_DONE && step != SQLITE_ROW)
+    enum ferry_code code = read_rows(file, select, arena, read, count, damaged, damaged_count, error);
+    if (code == FERRY_OK)
+        *rows = read;
+    return code;
+}
+
+enum ferry_code ferry_spool_file_read_behind(struct ferry_spool_file *file, int64_t sequence, size_t limit,
+                                             struct ferry_arena *arena, struct ferry_spool_row **rows, size_t *count,
+                                             int64_t *damaged, size_t *damaged_count, struct ferry_error *error)
+{
+    static const char query[] = "SELECT sequence, handed, crc, record FROM rows WHERE sequence > ?"
+                                " ORDER BY sequence LIMIT ?";
+    struct ferry_spool_row *read = ferry_arena_new_array(arena, limit, sizeof *read);
+    sqlite3_stmt *select = NULL;
+    if (read == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    if (sqlite3_prepare_v2(file->reading, query, -1, &select, NULL) != SQLITE_OK)
         return reading_error(file, error);
-    *rows = read;
-    *count = good;
-    *damaged_count = bad;
-    return FERRY_OK;
+    sqlite3_bind_int64(select, 1, sequence);
+    sqlite3_bind_int64(select, 2, (int64_t)limit);
+    enum ferry_code code = read_rows(file, select, arena, read, count, damaged, damaged_count, error);
+    if (code == FERRY_OK)
+        *rows = read;
+    return code;
 }
 
 enum ferry_code ferry_spool_file_topics(struct ferry_spool_file *file, struct ferry_arena *arena,
                                         struct ferry_spool_topic **topics, size_t *count, struct ferry_error *error)
 {
-    size_t room = (size_t)number(file->reading, "SELECT count(DISTINCT topic) FROM rows"), found = 0;
+    size_t room = (size_t)ferry_spool_sql_number(file->reading, "SELECT count(DISTINCT topic) FROM rows"), found = 0;
     struct ferry_spool_topic *list = ferry_arena_new_array(arena, room, sizeof *list);
     sqlite3_stmt *select = NULL;
     if (list == NULL)
@@ -298,7 +385,8 @@ enum ferry_code ferry_spool_file_topics(struct ferry_spool_file *file, struct fe
         return reading_error(file, error);
     int step;
     while ((step = sqlite3_step(select)) == SQLITE_ROW && found < room)
-        list[found++] = (struct ferry_spool_topic){column(select, 0, arena), (size_t)sqlite3_column_int64(select, 1)};
+        list[found++] = (struct ferry_spool_topic){ferry_spool_sql_bytes(select, 0, arena),
+                                                   (size_t)sqlite3_column_int64(select, 1)};
     sqlite3_finalize(select);
     if (step != SQLITE_DONE)
         return reading_error(file, error);
@@ -310,5 +398,5 @@ enum ferry_code ferry_spool_file_topics(struct ferry_spool_file *file, struct fe
 int64_t ferry_spool_file_oldest_ms(struct ferry_spool_file *file)
 {
     /* By number, which the table is sorted by: looking for the smallest time would read all of it. */
-    return number(file->reading, "SELECT stored_ms FROM rows ORDER BY sequence LIMIT 1");
+    return ferry_spool_sql_number(file->reading, "SELECT stored_ms FROM rows ORDER BY sequence LIMIT 1");
 }

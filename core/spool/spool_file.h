@@ -20,7 +20,13 @@ struct ferry_spool_topic {
     size_t rows;
 };
 
-/* Fails with FERRY_SYSTEM: cannot be written, is in use, was written by a newer version; the text names the cure. */
+/* Who holds the lock of a spool directory: "ferry-bridge, process 12 on ferry-bridge-0". False: nobody, as far as one
+ * may look. */
+enum { FERRY_SPOOL_HOLDER = 256 };
+bool ferry_spool_holder(const char *directory, char holder[FERRY_SPOOL_HOLDER]);
+
+/* Takes the lock. Fails with FERRY_SYSTEM: cannot be written, is in use (the text says by whom), was written by a newer
+ * version; the text names the cure. */
 FERRY_NODISCARD enum ferry_code ferry_spool_file_open(const char *directory, struct ferry_spool_file **out,
                                                       struct ferry_error *error);
 void ferry_spool_file_close(struct ferry_spool_file *file);
@@ -54,6 +60,12 @@ FERRY_NODISCARD enum ferry_code ferry_spool_file_read(struct ferry_spool_file *f
                                                       size_t limit, struct ferry_arena *arena,
                                                       struct ferry_spool_row **rows, size_t *count, int64_t *damaged,
                                                       size_t *damaged_count, struct ferry_error *error);
+/* The same for all topics together, behind that sequence number. */
+FERRY_NODISCARD enum ferry_code ferry_spool_file_read_behind(struct ferry_spool_file *file, int64_t sequence,
+                                                             size_t limit, struct ferry_arena *arena,
+                                                             struct ferry_spool_row **rows, size_t *count,
+                                                             int64_t *damaged, size_t *damaged_count,
+                                                             struct ferry_error *error);
 /* The topics that have rows, and how many; in `arena`. */
 FERRY_NODISCARD enum ferry_code ferry_spool_file_topics(struct ferry_spool_file *file, struct ferry_arena *arena,
                                                         struct ferry_spool_topic **topics, size_t *count,

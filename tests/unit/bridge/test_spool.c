@@ -284,7 +284,7 @@ static void a_second_process_is_refused(void **state)
     struct ferry_error error = {0};
     struct ferry_spool *second = NULL;
     assert_int_equal(ferry_spool_open(fixture->directory, 1 << 20, &listener, NULL, &second, &error), FERRY_SYSTEM);
-    assert_non_null(strstr(error.text, "in use by another process"));
+    assert_non_null(strstr(error.text, "in use by test_spool, process "));
 }
 
 static void a_spool_of_a_newer_version_is_refused(void **state)
