@@ -31,17 +31,26 @@ static void settle(struct ferry_timers *timers, size_t slot)
     put(timers, slot, timer);
 }
 
+enum ferry_code ferry_timers_reserve(struct ferry_timers *timers, size_t count)
+{
+    size_t capacity = timers->capacity > 0 ? timers->capacity : 64;
+    while (count + 1 > capacity)
+        capacity *= 2;
+    if (capacity == timers->capacity)
+        return FERRY_OK;
+    struct ferry_timer **heap = realloc(timers->heap, capacity * sizeof(struct ferry_timer *));
+    if (heap == NULL)
+        return FERRY_MEMORY;
+    timers->heap = heap;
+    timers->capacity = capacity;
+    return FERRY_OK;
+}
+
 enum ferry_code ferry_timers_set(struct ferry_timers *timers, struct ferry_timer *timer, int64_t due_ms)
 {
     assert(timer->slot == 0);
-    if (timers->count + 1 >= timers->capacity) {
-        size_t capacity = timers->capacity > 0 ? timers->capacity * 2 : 64;
-        struct ferry_timer **heap = realloc(timers->heap, capacity * sizeof(struct ferry_timer *));
-        if (heap == NULL)
-            return FERRY_MEMORY;
-        timers->heap = heap;
-        timers->capacity = capacity;
-    }
+    if (ferry_timers_reserve(timers, timers->count + 1) != FERRY_OK)
+        return FERRY_MEMORY;
     timer->due_ms = due_ms;
     put(timers, ++timers->count, timer);
     settle(timers, timers->count);

@@ -21,6 +21,8 @@ struct ferry_timers {
 /* {0} is an empty heap. */
 void ferry_timers_done(struct ferry_timers *timers);
 
+/* Room for so many timers at once: setting them cannot fail then. Fails with FERRY_MEMORY. */
+FERRY_NODISCARD enum ferry_code ferry_timers_reserve(struct ferry_timers *timers, size_t count);
 /* Sets a timer that is not set. Fails with FERRY_MEMORY. */
 FERRY_NODISCARD enum ferry_code ferry_timers_set(struct ferry_timers *timers, struct ferry_timer *timer,
                                                  int64_t due_ms);
