@@ -25,12 +25,17 @@ static void print_findings(const struct ferry_findings *findings)
 
 int ferry_console_config(const char *path, struct ferry_config **config)
 {
+    return ferry_console_config_for(path, FERRY_SECTION_KAFKA, config);
+}
+
+int ferry_console_config_for(const char *path, unsigned sections, struct ferry_config **config)
+{
     struct ferry_config *loaded = NULL;
     struct ferry_findings findings = {0};
     struct ferry_error error = {0};
     if (path == NULL)
         path = ferry_program_config_path();
-    enum ferry_code code = ferry_config_load(path, FERRY_SECTION_KAFKA, &loaded, &findings, &error);
+    enum ferry_code code = ferry_config_load(path, sections, &loaded, &findings, &error);
     if (code == FERRY_OK) {
         /* What librdkafka warns of is often the reason: a name that is unknown, a password that is wrong. */
         ferry_log_setup("ferry", FERRY_LOG_TEXT, FERRY_LOG_WARN);

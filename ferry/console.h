@@ -7,6 +7,8 @@
 /* Loads `path` (NULL: where programs look) with the secrets of `kafka` alone, and sets the log up for people. -1 to go
  * on, or the exit code after a complaint. The caller frees `*config`. */
 int ferry_console_config(const char *path, struct ferry_config **config);
+/* The same with the secrets of these sections (enum ferry_sections). */
+int ferry_console_config_for(const char *path, unsigned sections, struct ferry_config **config);
 
 /* From now on Ctrl-C and SIGTERM are asked for here; a second one ends the process at once. */
 void ferry_console_catch(void);
