@@ -76,8 +76,11 @@ static bool add_row(struct ferry_consumer *consumer, const rd_kafka_topic_partit
     char *topic = strdup(partition->topic);
     if (topic == NULL)
         return false;
-    consumer->owned[consumer->owned_count++] = (struct ferry_owned_partition){
-        .topic = topic, .partition = partition->partition, .settled = partition->offset >= 0 ? partition->offset : -1};
+    consumer->owned[consumer->owned_count++] =
+        (struct ferry_owned_partition){.topic = topic,
+                                       .partition = partition->partition,
+                                       .settled = partition->offset >= 0 ? partition->offset : -1,
+                                       .position = partition->offset >= 0 ? partition->offset : -1};
     return true;
 }
 
@@ -187,8 +190,8 @@ static void try_waiting(struct ferry_consumer *consumer)
 {
     if (consumer->waiting == NULL || ferry_clock_mono_ms() < consumer->look_again_ms)
         return;
-    if (consumer->start_unsettled &&
-        ferry_consumer_begin_now(consumer->client, consumer->subscription, LOOK_UP_MS) != FERRY_OK) {
+    if (consumer->start_unsettled && ferry_consumer_begin_now(consumer->client, consumer->subscription,
+                                                              consumer->from_beginning, LOOK_UP_MS) != FERRY_OK) {
         consumer->look_again_ms = ferry_clock_mono_ms() + LOOK_AGAIN_MS;
         return;
     }
@@ -259,6 +262,7 @@ void ferry_consumer_free(struct ferry_consumer *consumer)
         free(consumer->owned[i].topic);
     free(consumer->owned);
     free(consumer->told);
+    free(consumer->from_beginning);
     pthread_mutex_destroy(&consumer->lock);
     free(consumer);
 }
@@ -316,7 +320,11 @@ enum ferry_code ferry_consumer_open(const struct ferry_consumer_options *options
         consumer->listener = *listener;
     consumer->start_unsettled = options->start == FERRY_START_NOW;
     consumer->lag = lag_family(metrics);
-    enum ferry_code code = make_client(consumer, options, error);
+    enum ferry_code code = FERRY_OK;
+    if (options->from_beginning != NULL && (consumer->from_beginning = strdup(options->from_beginning)) == NULL)
+        code = ferry_fail(error, FERRY_MEMORY, "out of memory");
+    if (code == FERRY_OK)
+        code = make_client(consumer, options, error);
     if (code == FERRY_OK)
         code = subscribe(consumer, options->topics, error);
     if (code != FERRY_OK) {
@@ -357,15 +365,17 @@ void ferry_consumer_close(struct ferry_consumer *consumer)
 
 /* ---- reading ---- */
 
-/* A reader's partition was read to its end. */
-static void note_end(struct ferry_consumer *consumer, const rd_kafka_message_t *message)
+/* How far a reader has come in a partition; `ended`: to its end. */
+static void note_position(struct ferry_consumer *reader, const rd_kafka_message_t *message, int64_t next, bool ended)
 {
-    pthread_mutex_lock(&consumer->lock);
+    pthread_mutex_lock(&reader->lock);
     struct ferry_owned_partition *row =
-        ferry_consumer_find(consumer, rd_kafka_topic_name(message->rkt), message->partition);
-    if (row != NULL)
-        row->ended = true;
-    pthread_mutex_unlock(&consumer->lock);
+        ferry_consumer_find(reader, rd_kafka_topic_name(message->rkt), message->partition);
+    if (row != NULL) {
+        row->position = next;
+        row->ended |= ended;
+    }
+    pthread_mutex_unlock(&reader->lock);
 }
 
 struct ferry_fetched *ferry_consumer_poll(struct ferry_consumer *consumer, int timeout_ms)
@@ -379,11 +389,13 @@ struct ferry_fetched *ferry_consumer_poll(struct ferry_consumer *consumer, int t
     struct ferry_fetched *fetched = NULL;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
         fetched = ferry_fetched_copy(message);
-    else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
-        note_end(consumer, message);
-    else
+    else if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
         ferry_log(FERRY_LOG_DEBUG, rd_kafka_message_errstr(message),
                   FERRY_FIELDS(ferry_text("client", rd_kafka_name(consumer->client))));
+    if (fetched != NULL && consumer->subscription == NULL)
+        note_position(consumer, message, message->offset + 1, false);
+    else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        note_position(consumer, message, message->offset, true);
     rd_kafka_message_destroy(message);
     return fetched;
 }

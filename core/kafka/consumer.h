@@ -12,9 +12,13 @@ struct ferry_consumer;
 struct ferry_partition {
     const char *topic; /* borrowed during a callback */
     int32_t partition;
-    /* Assigned: the next one by the group's commit, -1 without one. ferry_reader_open_at: where to begin. */
+    /* Assigned: the next one by the group's commit, -1 without one. Readers: where to begin; -1: at the beginning;
+     * FERRY_OFFSET_COMMITTED. ferry_reader_ends: the end. */
     int64_t offset;
 };
+
+/* A reader begins where the group of the property group.id stands, without joining it; else at the beginning. */
+enum { FERRY_OFFSET_COMMITTED = -2 };
 
 /* Called on the owner thread, inside ferry_consumer_poll. */
 struct ferry_consumer_listener {
@@ -30,6 +34,7 @@ struct ferry_consumer_options {
     const char *group;
     struct ferry_strings topics; /* exact names; those that begin with ^ are regular expressions */
     enum ferry_start start;      /* of a group without any commit */
+    const char *from_beginning;  /* a topic that begins at its beginning all the same; NULL: none */
     struct ferry_properties common;
     struct ferry_properties overrides;
 };
@@ -75,8 +80,17 @@ FERRY_NODISCARD enum ferry_code ferry_reader_open(struct ferry_properties common
 FERRY_NODISCARD enum ferry_code ferry_reader_open_at(struct ferry_properties common,
                                                      const struct ferry_partition *partitions, size_t count,
                                                      struct ferry_consumer **out, struct ferry_error *error);
-/* A poll has come to the end of every partition at least once since the reader was opened: what was there then has been
- * handed out. Polls return NULL at an end, so go on polling until this is true. */
+/* Reads these partitions instead; none: rests. Fails with FERRY_MEMORY or FERRY_KAFKA. */
+FERRY_NODISCARD enum ferry_code ferry_reader_move(struct ferry_consumer *reader,
+                                                  const struct ferry_partition *partitions, size_t count,
+                                                  struct ferry_error *error);
+/* A poll has come to the end of every partition at least once since the reader was opened or moved: what was there then
+ * has been handed out. Polls return NULL at an end, so go on polling until this is true. */
 bool ferry_reader_ended(struct ferry_consumer *reader);
+/* The next offset that a poll of the partition will look at; -1 while that is not known. */
+int64_t ferry_reader_position(struct ferry_consumer *reader, const char *topic, int32_t partition);
+/* Asks for the present ends of these partitions, any partitions. Waits at most `timeout_ms` for each: FERRY_KAFKA. */
+FERRY_NODISCARD enum ferry_code ferry_reader_ends(struct ferry_consumer *reader, struct ferry_partition *partitions,
+                                                  size_t count, int timeout_ms, struct ferry_error *error);
 
 #endif

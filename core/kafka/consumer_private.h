@@ -13,8 +13,9 @@
 struct ferry_owned_partition {
     char *topic;
     int32_t partition;
-    int64_t settled; /* the next offset that is not settled; -1 while unknown */
-    bool ended;      /* readers: its end was reached once */
+    int64_t settled;  /* the next offset that is not settled; -1 while unknown */
+    int64_t position; /* readers: what a poll looks at next; -1 while unknown */
+    bool ended;       /* readers: its end was reached once */
 };
 
 struct ferry_consumer {
@@ -22,6 +23,7 @@ struct ferry_consumer {
     struct ferry_consumer_listener listener;
     rd_kafka_topic_partition_list_t *subscription; /* NULL: a reader */
     bool start_unsettled;                          /* "start: now", and where the group stands was not looked up yet */
+    char *from_beginning;                          /* a topic that this does not concern, or NULL */
     rd_kafka_topic_partition_list_t *waiting;      /* an assignment that waits for that, or NULL */
     int64_t look_again_ms;
     struct ferry_metric *lag;
@@ -44,11 +46,11 @@ bool ferry_consumer_own(struct ferry_consumer *consumer, const rd_kafka_topic_pa
 struct ferry_owned_partition *ferry_consumer_find(struct ferry_consumer *consumer, const char *topic,
                                                   int32_t partition);
 
-/* Does what "start: now" asks of a group's first start. FERRY_OK when the group stands somewhere, now or from before;
- * FERRY_KAFKA when that could not be found out in `timeout_ms`. Waits. */
+/* Does what "start: now" asks of a group's first start, but of the topic `except` (NULL: none). FERRY_OK when the group
+ * stands somewhere, now or from before; FERRY_KAFKA when that could not be found out in `timeout_ms`. Waits. */
 FERRY_NODISCARD enum ferry_code ferry_consumer_begin_now(rd_kafka_t *client,
                                                          const rd_kafka_topic_partition_list_t *subscription,
-                                                         int timeout_ms);
+                                                         const char *except, int timeout_ms);
 /* All partitions of the topics that a subscription (exact names and ^expressions) matches. The caller destroys the
  * list. FERRY_KAFKA when no broker answered. */
 FERRY_NODISCARD enum ferry_code ferry_kafka_partitions(rd_kafka_t *client,

@@ -76,13 +76,21 @@ static enum ferry_code commit_ends(rd_kafka_t *client, rd_kafka_topic_partition_
     return FERRY_OK;
 }
 
+static void leave_out(rd_kafka_topic_partition_list_t *list, const char *topic)
+{
+    for (int i = list->cnt - 1; i >= 0; i--)
+        if (topic != NULL && strcmp(list->elems[i].topic, topic) == 0)
+            rd_kafka_topic_partition_list_del_by_idx(list, i);
+}
+
 enum ferry_code ferry_consumer_begin_now(rd_kafka_t *client, const rd_kafka_topic_partition_list_t *subscription,
-                                         int timeout_ms)
+                                         const char *except, int timeout_ms)
 {
     rd_kafka_topic_partition_list_t *all;
     enum ferry_code code = ferry_kafka_partitions(client, subscription, timeout_ms, &all);
     if (code != FERRY_OK)
         return code;
+    leave_out(all, except);
     if (all->cnt > 0) {
         if (rd_kafka_committed(client, all, timeout_ms) || !is_complete(all))
             code = FERRY_KAFKA;

@@ -96,6 +96,35 @@ enum ferry_code ferry_reader_open(struct ferry_properties common, struct ferry_s
     return FERRY_OK;
 }
 
+static void forget_partitions(struct ferry_consumer *reader)
+{
+    pthread_mutex_lock(&reader->lock);
+    for (size_t i = 0; i < reader->owned_count; i++)
+        free(reader->owned[i].topic);
+    reader->owned_count = 0;
+    pthread_mutex_unlock(&reader->lock);
+}
+
+static int64_t begin_of(int64_t offset)
+{
+    if (offset >= 0)
+        return offset;
+    return offset == FERRY_OFFSET_COMMITTED ? RD_KAFKA_OFFSET_STORED : RD_KAFKA_OFFSET_BEGINNING;
+}
+
+enum ferry_code ferry_reader_move(struct ferry_consumer *reader, const struct ferry_partition *partitions, size_t count,
+                                  struct ferry_error *error)
+{
+    forget_partitions(reader);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++)
+        rd_kafka_topic_partition_list_add(list, partitions[i].topic, partitions[i].partition)->offset =
+            begin_of(partitions[i].offset);
+    enum ferry_code code = assign(reader, list, error);
+    rd_kafka_topic_partition_list_destroy(list);
+    return code;
+}
+
 enum ferry_code ferry_reader_open_at(struct ferry_properties common, const struct ferry_partition *partitions,
                                      size_t count, struct ferry_consumer **out, struct ferry_error *error)
 {
@@ -103,12 +132,7 @@ enum ferry_code ferry_reader_open_at(struct ferry_properties common, const struc
     enum ferry_code code = open_client(common, &reader, error);
     if (reader == NULL)
         return code;
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
-    for (size_t i = 0; i < count; i++)
-        rd_kafka_topic_partition_list_add(list, partitions[i].topic, partitions[i].partition)->offset =
-            partitions[i].offset >= 0 ? partitions[i].offset : RD_KAFKA_OFFSET_BEGINNING;
-    code = assign(reader, list, error);
-    rd_kafka_topic_partition_list_destroy(list);
+    code = ferry_reader_move(reader, partitions, count, error);
     if (code != FERRY_OK) {
         ferry_consumer_free(reader);
         return code;
@@ -125,4 +149,28 @@ bool ferry_reader_ended(struct ferry_consumer *reader)
         ended &= reader->owned[i].ended;
     pthread_mutex_unlock(&reader->lock);
     return ended;
+}
+
+int64_t ferry_reader_position(struct ferry_consumer *reader, const char *topic, int32_t partition)
+{
+    pthread_mutex_lock(&reader->lock);
+    const struct ferry_owned_partition *row = ferry_consumer_find(reader, topic, partition);
+    int64_t position = row != NULL ? row->position : -1;
+    pthread_mutex_unlock(&reader->lock);
+    return position;
+}
+
+enum ferry_code ferry_reader_ends(struct ferry_consumer *reader, struct ferry_partition *partitions, size_t count,
+                                  int timeout_ms, struct ferry_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        int64_t low, high;
+        rd_kafka_resp_err_t failed = rd_kafka_query_watermark_offsets(reader->client, partitions[i].topic,
+                                                                      partitions[i].partition, &low, &high, timeout_ms);
+        if (failed)
+            return ferry_fail(error, FERRY_KAFKA, "the end of %s is not known: %s", partitions[i].topic,
+                              rd_kafka_err2str(failed));
+        partitions[i].offset = high;
+    }
+    return FERRY_OK;
 }

@@ -38,6 +38,31 @@ static void start_now_skips_what_is_old_but_not_what_appears_later(void **state)
     cluster_stop(cluster);
 }
 
+static void start_now_skips_nothing_of_a_topic_that_begins_at_its_beginning(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_start();
+    cluster_topic(cluster, "events", 1);
+    cluster_topic(cluster, "retry", 1);
+    cluster_fill(cluster, "events", 0, 0, 9);
+    cluster_fill(cluster, "retry", 0, 70, 70);
+    const char *topics[] = {"events", "retry"};
+    struct ferry_consumer_options options = {.group = "group",
+                                             .topics = {topics, 2},
+                                             .start = FERRY_START_NOW,
+                                             .from_beginning = "retry",
+                                             .common = cluster->properties};
+    struct member member = {0};
+    struct ferry_consumer_listener listener = {&member, on_assigned, on_revoked};
+    assert_int_equal(ferry_consumer_open(&options, &listener, NULL, &member.consumer, NULL), FERRY_OK);
+    expect(&member, "retry", 70, false);
+    expect_nothing_for(&member, 300);
+    cluster_fill(cluster, "events", 0, 10, 10);
+    expect(&member, "events", 10, true);
+    leave(&member);
+    cluster_stop(cluster);
+}
+
 static void start_now_waits_until_it_knows_where_the_group_stands(void **state)
 {
     (void)state;
@@ -81,6 +106,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(start_now_skips_what_is_old_but_not_what_appears_later),
+        cmocka_unit_test(start_now_skips_nothing_of_a_topic_that_begins_at_its_beginning),
         cmocka_unit_test(start_now_waits_until_it_knows_where_the_group_stands),
         cmocka_unit_test(leaving_while_the_start_is_unsettled_is_possible),
     };

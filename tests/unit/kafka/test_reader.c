@@ -43,6 +43,67 @@ static void a_reader_reads_everything_once_and_knows_its_end(void **state)
     cluster_stop(cluster);
 }
 
+static int read_to_end(struct ferry_consumer *reader)
+{
+    int count = 0;
+    int64_t until = ferry_clock_mono_ms() + 20000;
+    while (!ferry_reader_ended(reader) && ferry_clock_mono_ms() < until) {
+        struct ferry_fetched *fetched = ferry_consumer_poll(reader, 100);
+        count += fetched != NULL;
+        ferry_fetched_free(fetched);
+    }
+    return count;
+}
+
+static void a_reader_that_is_moved_reads_from_there_and_knows_how_far_it_came(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_start();
+    cluster_topic(cluster, "events", 2);
+    cluster_fill(cluster, "events", 0, 0, 9);
+    struct ferry_partition places[] = {{"events", 0, 4}, {"events", 1, -1}};
+    struct ferry_consumer *reader = NULL;
+    assert_int_equal(ferry_reader_open_at(cluster->properties, NULL, 0, &reader, NULL), FERRY_OK);
+    assert_int_equal(ferry_reader_position(reader, "events", 0), -1);
+    assert_int_equal(ferry_reader_move(reader, places, 2, NULL), FERRY_OK);
+    assert_int_equal(read_to_end(reader), 6);
+    assert_int_equal(ferry_reader_position(reader, "events", 0), 10);
+    assert_int_equal(ferry_reader_position(reader, "events", 1), 0);
+    cluster_fill(cluster, "events", 1, 0, 2);
+    assert_int_equal(ferry_reader_ends(reader, places, 2, 10000, NULL), FERRY_OK);
+    assert_int_equal(places[0].offset, 10);
+    assert_int_equal(places[1].offset, 3);
+    assert_int_equal(ferry_reader_move(reader, &(struct ferry_partition){"events", 0, 8}, 1, NULL), FERRY_OK);
+    assert_int_equal(read_to_end(reader), 2);
+    assert_int_equal(ferry_reader_move(reader, NULL, 0, NULL), FERRY_OK);
+    assert_null(ferry_consumer_poll(reader, 200));
+    ferry_consumer_close(reader);
+    cluster_stop(cluster);
+}
+
+static void a_reader_begins_where_a_group_stands_without_joining_it(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_start();
+    cluster_topic(cluster, "events", 2);
+    cluster_fill(cluster, "events", 0, 0, 9);
+    cluster_fill(cluster, "events", 1, 0, 1);
+    struct member member;
+    join(&member, cluster, "events", FERRY_START_EARLIEST);
+    for (int64_t until = ferry_clock_mono_ms() + 20000; member.assigned < 2 && ferry_clock_mono_ms() < until;)
+        ferry_fetched_free(ferry_consumer_poll(member.consumer, 50));
+    ferry_consumer_store(member.consumer, "events", 0, 7);
+    leave(&member);
+    cluster_property(cluster, "group.id", "group");
+    const struct ferry_partition places[] = {{"events", 0, FERRY_OFFSET_COMMITTED},
+                                             {"events", 1, FERRY_OFFSET_COMMITTED}};
+    struct ferry_consumer *reader = NULL;
+    assert_int_equal(ferry_reader_open_at(cluster->properties, places, 2, &reader, NULL), FERRY_OK);
+    assert_int_equal(read_to_end(reader), 3 + 2);
+    ferry_consumer_close(reader);
+    cluster_stop(cluster);
+}
+
 static void a_reader_from_the_end_sees_only_what_comes(void **state)
 {
     (void)state;
@@ -105,6 +166,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reader_reads_everything_once_and_knows_its_end),
+        cmocka_unit_test(a_reader_that_is_moved_reads_from_there_and_knows_how_far_it_came),
+        cmocka_unit_test(a_reader_begins_where_a_group_stands_without_joining_it),
         cmocka_unit_test(a_reader_from_the_end_sees_only_what_comes),
         cmocka_unit_test(a_reader_without_a_broker_or_topic_says_so),
         cmocka_unit_test(a_fetched_record_outlives_its_consumer),
