@@ -139,7 +139,7 @@ static enum ferry_code start_shards(struct ferry_http *http, struct ferry_error 
         return ferry_fail(error, FERRY_SYSTEM, "bridge.listen: %s: the host is not known", listen_address->text);
     if (!is_free(&address, address_bytes))
         return fail_to_listen(listen_address, errno, error);
-    unsigned wanted = count_shards(http->options.shards);
+    unsigned wanted = http->shards_wanted = count_shards(http->options.shards);
     http->shards = calloc(wanted, sizeof *http->shards);
     if (http->shards == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");

@@ -80,7 +80,7 @@ static const struct {
     enum ferry_connection_state state;
     int64_t waited_ms;
 } evictions[] = {
-    {FERRY_CONNECTION_HEADERS, 500},
+    {FERRY_CONNECTION_HEADERS, 100},
     {FERRY_CONNECTION_IDLE, 1000},
     {FERRY_CONNECTION_BODY, 5000},
 };
@@ -97,7 +97,7 @@ static void evict(struct ferry_connection *connection)
 }
 
 /* One of this shard's goes; it is counted until libmicrohttpd has closed it, a round later. */
-static bool make_room(struct ferry_shard *shard)
+static bool evict_oldest(struct ferry_shard *shard)
 {
     for (size_t i = 0; i < sizeof evictions / sizeof evictions[0]; i++) {
         struct ferry_connection *oldest = shard->lists[evictions[i].state].first;
@@ -110,6 +110,35 @@ static bool make_room(struct ferry_shard *shard)
         return true;
     }
     return false;
+}
+
+static struct ferry_shard *fullest(const struct ferry_http *http)
+{
+    struct ferry_shard *most = &http->shards[0];
+    for (unsigned i = 1; i < http->shards_wanted; i++)
+        if (atomic_load(&http->shards[i].connections) > atomic_load(&most->connections))
+            most = &http->shards[i];
+    return most;
+}
+
+/* A shard that has less than its share takes from the fullest one. It would be left with ever fewer otherwise, each
+ * ended by the next. */
+static bool make_room(struct ferry_shard *shard)
+{
+    const struct ferry_http *http = shard->http;
+    struct ferry_shard *giver =
+        atomic_load(&shard->connections) * http->shards_wanted < http->connections_max ? fullest(http) : shard;
+    if (giver == shard)
+        return evict_oldest(shard);
+    atomic_fetch_add(&giver->room_wanted, 1);
+    ferry_shard_wake(giver);
+    return true;
+}
+
+static void give_room(struct ferry_shard *shard)
+{
+    for (unsigned wanted = atomic_exchange(&shard->room_wanted, 0); wanted > 0 && evict_oldest(shard); wanted--)
+        ;
 }
 
 /* May this address open one more connection? */
@@ -157,7 +186,7 @@ static void open_connection(struct ferry_shard *shard, struct MHD_Connection *mh
     connection->state = FERRY_CONNECTION_HEADERS;
     connection->deadline_ms = shard->now_ms + time_for(shard, FERRY_CONNECTION_HEADERS);
     link_connection(connection);
-    shard->connections++;
+    atomic_fetch_add(&shard->connections, 1);
     atomic_fetch_add(&shard->http->connections, 1);
 }
 
@@ -181,7 +210,7 @@ static void close_connection(struct ferry_shard *shard, struct ferry_connection 
     ferry_tls_drop(connection->certificate);
     unlink_connection(connection);
     free(connection);
-    shard->connections--;
+    atomic_fetch_sub(&shard->connections, 1);
     atomic_fetch_sub(&shard->http->connections, 1);
 }
 
@@ -293,7 +322,7 @@ static bool is_drained(const struct ferry_shard *shard)
 {
     if (shard->draining_since_ms == 0 || shard->lists[FERRY_CONNECTION_PARKED].first != NULL)
         return false;
-    return shard->connections == 0 ||
+    return atomic_load(&shard->connections) == 0 ||
            (shard->forced_since_ms > 0 && shard->now_ms - shard->forced_since_ms >= LAST_WORDS_MS);
 }
 
@@ -339,6 +368,7 @@ static void *run(void *context)
     while (!is_drained(shard)) {
         wait_for_work(shard);
         resume_settled(shard);
+        give_room(shard);
         (void)MHD_run(shard->daemon);
         expire(shard);
         read_lingering(shard);
@@ -400,6 +430,13 @@ static struct MHD_Daemon *start_daemon(struct ferry_shard *shard)
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem strict[] = {
+#if MHD_VERSION >= 0x01000000
+        /* Folded lines and bare line feeds are refused by itself; before 1.0 our gate reads the layout of the head. */
+        {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL},
+#endif
+        {MHD_OPTION_END, 0, NULL},
+    };
     if (shard->http->tls != NULL)
         flags |= MHD_USE_TLS;
     return MHD_start_daemon(flags, 0, accept_from, shard, ferry_request_handle, shard, /* options: */
@@ -414,6 +451,7 @@ static struct MHD_Daemon *start_daemon(struct ferry_shard *shard)
                             MHD_OPTION_NOTIFY_COMPLETED, ferry_request_completed, shard, /* */
                             MHD_OPTION_NOTIFY_CONNECTION, notify_connection, shard,      /* */
                             MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL,            /* */
+                            MHD_OPTION_ARRAY, strict,                                    /* */
                             MHD_OPTION_ARRAY, shard->http->tls != NULL ? secure : plain, MHD_OPTION_END);
 }
 

@@ -90,7 +90,8 @@ struct ferry_shard {
     struct ferry_outlet outlet;
     struct ferry_admit_thread *admit;
     struct ferry_connection_list lists[FERRY_CONNECTION_STATES];
-    size_t connections;
+    atomic_size_t connections;
+    atomic_uint room_wanted; /* connections that other shards ask this one to end */
     struct ferry_linger lingering[FERRY_LINGER_MAX];
     size_t linger_count;
     int64_t now_ms;            /* monotonic, once a round */
@@ -113,7 +114,8 @@ struct ferry_http {
     atomic_bool draining;
     atomic_bool force; /* time is up: answer 503, cut the rest */
     struct ferry_shard *shards;
-    unsigned shard_count;
+    unsigned shard_count;   /* started */
+    unsigned shards_wanted; /* as many are in `shards` */
 };
 
 /* ---- http_shard ---- */
