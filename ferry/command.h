@@ -9,6 +9,7 @@ int ferry_command_demo(int argc, char **argv);
 int ferry_command_init(int argc, char **argv);
 int ferry_command_send(int argc, char **argv);
 int ferry_command_sign(int argc, char **argv);
+int ferry_command_spool(int argc, char **argv);
 int ferry_command_tail(int argc, char **argv);
 int ferry_command_try(int argc, char **argv);
 

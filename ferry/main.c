@@ -22,6 +22,7 @@ static const struct ferry_command commands[] = {
     {"try", ferry_command_try, "what a route would send for an event"},
     {"sign", ferry_command_sign, "sign a body as a sender would"},
     {"send", ferry_command_send, "send an event to a bridge as Qlik would"},
+    {"spool", ferry_command_spool, "what a bridge holds on disk: look, export, bring it to Kafka"},
     {"tail", ferry_command_tail, "watch events as they come, or came"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
