@@ -1,5 +1,10 @@
 """Brokers die, freeze and come back."""
+import contextlib
+import shutil
+
+from faults import machine
 from faults.scene import Fault
+from support.process import until
 
 
 class BrokerFault(Fault):
@@ -12,8 +17,7 @@ class BrokerFault(Fault):
             broker.kill()
 
     def mend(self, scene):
-        for broker in self.hit:
-            broker.start()
+        scene.kafka.revive()  # the cause is gone when they are up again
 
     def clean_up(self, scene):
         scene.kafka.revive()
@@ -72,4 +76,43 @@ class Frozen(Fault):
         self.broker.resume()
 
     def clean_up(self, scene):
+        scene.kafka.revive()
+
+
+class BrokerDiskFull(Fault):
+    name = "broker-disk-full"
+    title = "a broker's disk full: it ends; then room, and started again"
+    needs = ("namespace",)
+    hold = 12.0
+
+    def prepare(self, scene):
+        """The third broker moves to a small disk, and catches up."""
+        broker = scene.kafka.brokers[2]
+        broker.stop()
+        self.data = broker.folder / "data"
+        shutil.rmtree(self.data)
+        machine.mount(self.data, 60)
+        broker.start()
+        broker.wait()
+        until(lambda: scene.kafka.whole(scene.topics), 60, "the third broker in sync")
+
+    def inject(self, scene):
+        self.filler = self.data / "filler"
+        with self.filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 16))
+
+    def mend(self, scene):
+        self.filler.unlink()
+        scene.kafka.revive()
+
+    def check(self, scene, verdict):
+        log = (self.data.parent / "log").read_text(errors="replace")
+        return [] if "No space left on device" in log else ["the broker did not notice that its disk is full"]
+
+    def clean_up(self, scene):
+        broker = scene.kafka.brokers[2]
+        broker.stop()
+        machine.unmount(self.data)
+        shutil.rmtree(self.data, ignore_errors=True)
         scene.kafka.revive()

@@ -16,6 +16,7 @@ import time
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 _running = []
+_given = set()
 
 
 class Timeout(AssertionError):
@@ -43,12 +44,15 @@ def holds(condition, seconds, what=None):
 
 
 def free_port():
-    """A port nobody listens on, below the range from which the kernel gives ports to clients."""
+    """A port nobody listens on, below the range from which the kernel gives ports to clients; each is given once."""
     while True:
         port = random.SystemRandom().randrange(15000, 32000)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
+                _given.add(port)
                 return port
             except OSError:
                 continue

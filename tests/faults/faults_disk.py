@@ -1,0 +1,147 @@
+"""The disk of the spool, while Kafka is away (its brokers are stopped), so that every acknowledgement is the disk's."""
+import shutil
+
+from faults import machine
+from faults.scene import Fault
+from faults.shim import FAIL, Shim, lose_power
+
+
+class Outage(Fault):
+    """`strike` comes when rows are being written, `heal` before Kafka is back."""
+    hold = 6.0
+
+    def strike(self, scene):
+        pass
+
+    def heal(self, scene):
+        pass
+
+    def inject(self, scene):
+        for broker in scene.kafka.brokers:
+            broker.pause()
+        scene.pause(4)
+        self.strike(scene)
+
+    def mend(self, scene):
+        self.heal(scene)
+        for broker in scene.kafka.brokers:
+            broker.resume()
+
+    def clean_up(self, scene):
+        scene.kafka.revive()
+
+
+class AllFrozen(Outage):
+    name = "all-frozen"
+    title = "SIGSTOP of all brokers for 10 s"
+
+
+class SmallDisk(Outage):
+    megabytes = 64
+    needs = ("namespace",)
+
+    def prepare(self, scene):
+        machine.mount(scene.spool, self.megabytes)
+
+    def clean_up(self, scene):
+        super().clean_up(scene)
+        machine.unmount(scene.spool)
+
+
+class SpoolDiskFull(SmallDisk):
+    name = "spool-disk-full"
+    title = "the spool's disk full"
+    megabytes = 2
+
+    def check(self, scene, verdict):
+        refused = sorted(s.took for s in scene.load.sent if s.status == 503)
+        if not refused:
+            return ["nobody was refused: the disk was not full"]
+        usual = refused[len(refused) // 2]
+        return [] if usual <= 0.05 else [f"503 after {usual * 1000:.0f} ms, more than 50 ms"]
+
+
+class SpoolLimit(Outage):
+    name = "spool-limit"
+    title = "the spool at its limit"
+    config = {"bridge": {"spool": {"limit": "1MiB"}}}
+    check = SpoolDiskFull.check
+
+
+class SpoolReadOnly(SmallDisk):
+    name = "spool-read-only"
+    title = "the spool's disk read-only"
+
+    def strike(self, scene):
+        machine.remount(scene.spool, "ro")
+
+    def heal(self, scene):
+        machine.remount(scene.spool, "rw")
+
+
+class ShimFault(Outage):
+    needs = ("shim",)
+    keep_synced = False
+
+    def prepare(self, scene):
+        self.shim = Shim(scene.folder, self.keep_synced)
+        scene.ferry.env |= self.shim.env
+
+
+class FsyncFailsOnce(ShimFault):
+    name = "fsync-eio-once"
+    title = "fsync of the spool fails once"
+
+    def strike(self, scene):
+        self.shim.set(fsync_left=1, fsync_mode=FAIL)
+
+    def check(self, scene, verdict):
+        return [] if verdict.statuses[503] else ["the batch whose fsync failed was not refused"]
+
+
+class FsyncFails(ShimFault):
+    name = "fsync-eio"
+    title = "every fsync of the spool fails, until the disk is replaced"
+
+    def strike(self, scene):
+        self.shim.set(fsync_left=-1, fsync_mode=FAIL)
+
+    def heal(self, scene):
+        self.shim.set(fsync_mode=0)
+
+    def check(self, scene, verdict):
+        return [] if verdict.statuses[503] else ["nobody was refused"]
+
+
+class FsyncSlow(ShimFault):
+    name = "fsync-slow"
+    title = "every fsync of the spool takes 300 ms"
+
+    def strike(self, scene):
+        self.shim.set(fsync_delay_ms=300)
+
+    def heal(self, scene):
+        self.shim.set(fsync_delay_ms=0)
+
+
+class PowerLoss(ShimFault):
+    """The bridge is killed, and its disk holds what was synced and any pages of the rest (shim.lose_power)."""
+    name = "power-loss"
+    title = "loss of power while rows are written"
+    keep_synced = True
+    rate = 200
+    fsync_mode = 0      # of the proof: 2, an fsync that does nothing
+
+    def prepare(self, scene):
+        super().prepare(scene)
+        self.shim.set(fsync_mode=self.fsync_mode, fsync_left=-1)
+
+    def strike(self, scene):
+        scene.bridge.kill()
+        lost = lose_power(scene.spool, self.shim.synced, scene.folder.name)
+        print(f"  {lost} pages lost", flush=True)
+        shutil.rmtree(self.shim.synced)  # the disk is stable now
+        self.shim.synced.mkdir()
+        for path in scene.spool.glob("spool.db*"):
+            shutil.copy(path, self.shim.synced)
+        scene.start(ready=False)
