@@ -200,6 +200,7 @@ struct ferry_worker_config {
     int64_t retry_first_ms;
     int64_t retry_max_ms;
     int64_t retry_for_ms;
+    int64_t retry_in_lane_ms; /* an addition */
     int64_t dedupe_window_ms;
     int64_t max_age_ms; /* 0: off */
     enum ferry_start start;

@@ -300,6 +300,9 @@ static const struct ferry_config_option retry_rows[] = {
     ROW("max", DURATION, ferry_worker_config, retry_max_ms, "1h", "the longest wait", .about = &positive_time),
     ROW("for", DURATION, ferry_worker_config, retry_for_ms, "24h", "how long is tried before it becomes a dead letter",
         .about = &positive_time),
+    ROW("in_lane", DURATION, ferry_worker_config, retry_in_lane_ms, "1m",
+        "what would be tried again later than this after its first failure waits in the retry topic",
+        .about = &positive_time),
 };
 static const struct ferry_config_table retry_table = {.title = "worker.retry",
                                                       .help = "Waits double, with jitter.",

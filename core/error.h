@@ -65,6 +65,7 @@ enum ferry_retry {
     X(RECIPIENT_REFUSED, "recipient-refused", 502, NEVER)                         \
     X(ADDRESS_INVALID, "address-invalid", 502, NEVER)                             \
     X(RETRIES_EXHAUSTED, "retries-exhausted", 502, NEVER)                         \
+    X(ROUTE_GONE, "route-gone", 502, NEVER)                                       \
     /* the program itself */                                                      \
     X(USAGE, "usage", 500, NEVER)                                                 \
     X(CONFIG, "config", 500, NEVER)                                               \

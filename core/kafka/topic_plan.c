@@ -32,9 +32,15 @@ static const char *configured(const struct ferry_config *config, const char *nam
     return NULL;
 }
 
-/* The marks of "once": one a key, kept as long as the window, as wide as the widest input because a mark stands at the
- * number of its input's partition. A segment that is still open is neither compacted nor deleted, hence its short
- * life. */
+/* A mark, and what waits, stands at the number of its input's partition, hence as wide as the widest input. */
+static void widen(struct ferry_topic_plan *plan, int widest)
+{
+    if (plan->partitions >= 0 && widest > plan->partitions)
+        plan->partitions = widest;
+}
+
+/* The marks of "once": one a key, kept as long as the window. A segment that is still open is neither compacted nor
+ * deleted, hence its short life. */
 static void plan_effects(const struct ferry_config *config, const struct ferry_worker_config *worker, int widest,
                          struct ferry_topic_plan *plan)
 {
@@ -43,22 +49,22 @@ static void plan_effects(const struct ferry_config *config, const struct ferry_w
     set_number(plan, "retention.ms", worker->dedupe_window_ms + HOUR_MS);
     set(plan, "retention.bytes", "-1");
     set_number(plan, "segment.ms", 6 * HOUR_MS);
-    if (plan->partitions >= 0 && widest > plan->partitions)
-        plan->partitions = widest;
+    widen(plan, widest);
 }
 
-/* What waits must not be deleted before it was tried for as long as `retry.for` says. */
+/* What waits must not be deleted before it was tried for as long as `retry.for` says; a week more is for a worker that is
+ * away. */
 static void plan_retry(const struct ferry_config *config, const struct ferry_worker_config *worker, int widest,
                        struct ferry_topic_plan *plan)
 {
-    (void)widest;
     const char *written = configured(config, "retention.ms");
     int64_t retention = written != NULL ? strtoll(written, NULL, 10) : 7 * DAY_MS; /* the broker's default */
-    int64_t needed = worker->retry_for_ms + DAY_MS;
+    int64_t needed = (retention > worker->retry_for_ms ? retention : worker->retry_for_ms) + 7 * DAY_MS;
     set(plan, "cleanup.policy", "delete");
     set(plan, "retention.bytes", "-1");
-    if (retention >= 0 && retention < needed)
+    if (retention >= 0)
         set_number(plan, "retention.ms", needed);
+    widen(plan, widest);
 }
 
 /* Dead letters live as long as events do. */

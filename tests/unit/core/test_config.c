@@ -251,6 +251,7 @@ static void a_worker_inherits_what_its_own_section_does_not_say(void **state)
     assert_int_equal(slack->retry_first_ms, 1000);
     assert_int_equal(slack->retry_max_ms, 30 * 60 * 1000);
     assert_int_equal(slack->retry_for_ms, 60 * 60 * 1000);
+    assert_int_equal(slack->retry_in_lane_ms, 60 * 1000);
     assert_int_equal(slack->max_age_ms, 0);
     assert_int_equal(slack->start, FERRY_START_EARLIEST);
     assert_int_equal(mail->concurrency, 8);

@@ -59,7 +59,7 @@ static void marks_are_compacted_and_live_as_long_as_the_window(void **state)
     assert_false(ferry_topic_plan_sets(&plan, "min.insync.replicas"));
 }
 
-static void marks_are_as_wide_as_the_widest_input(void **state)
+static void marks_and_what_waits_are_as_wide_as_the_widest_input(void **state)
 {
     (void)state;
     struct ferry_config config = config_with(NULL, 0);
@@ -68,6 +68,8 @@ static void marks_are_as_wide_as_the_widest_input(void **state)
     assert_int_equal(plan.partitions, 48);
     ferry_topic_plan(&config, "ferry.slack.effects", 2, &plan);
     assert_int_equal(plan.partitions, 6);
+    ferry_topic_plan(&config, "ferry.slack.retry", 48, &plan);
+    assert_int_equal(plan.partitions, 48);
     ferry_topic_plan(&config, "ferry.slack.dlq", 48, &plan);
     assert_int_equal(plan.partitions, 6);
 }
@@ -80,15 +82,15 @@ static void what_waits_outlives_its_retries(void **state)
     struct ferry_config config = config_with(hour, 1);
     struct ferry_topic_plan plan;
     ferry_topic_plan(&config, "ferry.slack.retry", 0, &plan);
-    assert_string_equal(planned(&plan, "retention.ms"), "172800000");
+    assert_string_equal(planned(&plan, "retention.ms"), "691200000"); /* a day of retries, and a week */
     config = config_with(ever, 1);
     ferry_topic_plan(&config, "ferry.slack.retry", 0, &plan);
     assert_false(ferry_topic_plan_sets(&plan, "retention.ms"));
-    config = config_with(NULL, 0); /* the broker's week is enough for a day, not for a month */
+    config = config_with(NULL, 0); /* the broker's week is longer than a day of retries, not than a month */
     ferry_topic_plan(&config, "ferry.slack.retry", 0, &plan);
-    assert_false(ferry_topic_plan_sets(&plan, "retention.ms"));
+    assert_string_equal(planned(&plan, "retention.ms"), "1209600000");
     ferry_topic_plan(&config, "ferry.mail.retry", 0, &plan);
-    assert_string_equal(planned(&plan, "retention.ms"), "2678400000");
+    assert_string_equal(planned(&plan, "retention.ms"), "3196800000");
 }
 
 static void letters_and_waiting_records_are_never_compacted(void **state)
@@ -108,7 +110,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_topic_takes_what_is_configured),
         cmocka_unit_test(marks_are_compacted_and_live_as_long_as_the_window),
-        cmocka_unit_test(marks_are_as_wide_as_the_widest_input),
+        cmocka_unit_test(marks_and_what_waits_are_as_wide_as_the_widest_input),
         cmocka_unit_test(what_waits_outlives_its_retries),
         cmocka_unit_test(letters_and_waiting_records_are_never_compacted),
     };
