@@ -3,6 +3,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/mask.h"
 
 static struct ferry_metric *family(struct ferry_engine *engine, enum ferry_metric_kind kind, const char *name,
                                    const char *help, const char *const *labels)

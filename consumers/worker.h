@@ -140,7 +140,4 @@ void ferry_effect_key(const char *worker, const char *route, const struct ferry_
                       struct ferry_slice resource_id, struct ferry_slice delete_type,
                       const struct ferry_slice *once_per, size_t once_per_count, char out[FERRY_EFFECT_KEY]);
 
-/* Copies a text, every e-mail address in it as a***@example.com, for logs. Cut to the size of `out`. */
-void ferry_mask_addresses(struct ferry_slice text, char *out, size_t out_bytes);
-
 #endif

@@ -2,6 +2,7 @@
 
 #include "consumers/mail/mail.h"
 #include "core/clock.h"
+#include "core/mask.h"
 
 enum { TIMEOUT_MS = 60000 };
 

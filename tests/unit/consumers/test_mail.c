@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "consumers/mail/mail.h"
+#include "core/mask.h"
 
 static struct ferry_buffer out;
 
