@@ -1,0 +1,149 @@
+"""How fast workers are, and how they scale: `./dev bench`.
+
+    scale     1, 2 and 4 `ferry-automation` over 8 partitions, each with 8 calls at once, against a sink that takes 20 ms
+    instant   one worker with 64 calls at once against a sink that answers at once; CPU of everybody beside it
+
+Every effect is one HTTP call, ordered by key, marked in Kafka (intent before it, mark after it) with acks=all; the sink
+counts them and looks at the order. Rounds go in turn (1 2 4, 1 2 4, …); medians are printed, with the spread.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from confluent_kafka import Producer  # noqa: E402
+
+from support.ferry import BIN, Ferry  # noqa: E402
+from support.kafka import Kafka  # noqa: E402
+from support.process import Child, free_port, listening, until  # noqa: E402
+
+PARTITIONS, KEYS = 8, 4000
+DATA = '{"id": "key-%d", "k": "%d", "n": %d, "name": "Sales", "pad": "' + "x" * 200 + '"}'
+
+
+class Sink(Child):
+    def __init__(self, folder, delay_ms):
+        self.port = free_port()
+        super().__init__([BIN / "sink", self.port, delay_ms], folder / f"sink-{self.port}.log")
+        self.wait_for(lambda: listening(self.port), 10)
+
+    def figures(self):
+        """What it has counted up to now."""
+        lines = self.text().count("\n")
+        self.signal(10)
+        self.wait_for(lambda: self.text().count("\n") > lines, 10)
+        return json.loads(self.text().splitlines()[-1])
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def configuration(kafka, name, sink, concurrency):
+    return {
+        "kafka": kafka.client(),
+        "topics": {"name": name + ".{event}", "internal": name, "create": "routed", "partitions": PARTITIONS},
+        "worker": {"start": "earliest", "concurrency": concurrency, "max_age": "off"},
+        "automation": {"group": name, "routes": [{
+            "name": "sink", "events": ["app.updated"],
+            "request": {"method": "POST", "url": rf"http://127.0.0.1:{sink.port}/\(.resource.k)/\(.resource.n)",
+                        "json": {"name": ".resource.name"}}}]},
+    }
+
+
+def fill(kafka, topic, count):
+    """`count` events of KEYS keys; the numbers of a key rise."""
+    producer = Producer({**kafka.client(), "enable.idempotence": True, "linger.ms": 20,
+                         "queue.buffering.max.messages": 1000000})
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    for number in range(count):
+        key = number % KEYS
+        headers = {"ce_specversion": "1.0", "ce_id": f"{topic}-{number}", "ce_source": "com.qlik/apps",
+                   "ce_type": "com.qlik.app.updated", "ce_time": moment, "ce_tenantid": "tenant",
+                   "content-type": "application/json", "ferry-event": "app.updated"}
+        producer.produce(topic, DATA % (key, key, number), f"key-{key}", headers=list(headers.items()))
+        producer.poll(0)
+    assert producer.flush(60) == 0
+
+
+def run(kafka, folder, name, workers, delay_ms, concurrency, count):
+    """One round. Effects per second between the first tenth and the last, and CPU seconds meanwhile."""
+    sink = Sink(folder, delay_ms)
+    config = configuration(kafka, name, sink, concurrency)
+    kafka.create_topics(f"{name}.app.updated", partitions=PARTITIONS)
+    fill(kafka, f"{name}.app.updated", count)
+    crew = [Ferry(folder / f"{name}-{n}", config) for n in range(workers)]
+    try:
+        programs = [ferry.launch("automation") for ferry in crew]
+        pids = {"workers": [p.pid for p in programs], "broker": [b.child.pid for b in kafka.brokers], "sink": [sink.pid]}
+
+        def snapshot():
+            return time.monotonic(), {who: sum(map(cpu_seconds, ids)) for who, ids in pids.items()}
+
+        def reached(share):
+            return until(lambda: (seen := sink.figures())["requests"] >= count * share and seen, 300, f"{share:.0%} of the effects")
+
+        first = reached(0.1)["requests"]
+        began, cpu_before = snapshot()
+        last = reached(0.9)["requests"]
+        ended, cpu_after = snapshot()
+        figures = reached(1)
+        assert figures["requests"] == count and figures["breaks"] == 0, figures
+    finally:
+        for ferry in crew:
+            ferry.stop()
+        sink.stop()
+    return {"rate": (last - first) / (ended - began),
+            **{who: (cpu_after[who] - cpu_before[who]) / (last - first) * 1e6 for who in pids}}
+
+
+def summary(rounds, what):
+    values = sorted(r[what] for r in rounds)
+    return statistics.median(values), values[0], values[-1]
+
+
+def scale(kafka, folder, rounds):
+    results = {workers: [] for workers in (1, 2, 4)}
+    for number in range(rounds):
+        for workers, mine in results.items():
+            mine.append(run(kafka, folder, f"scale{number}w{workers}", workers, 20, 8, 2500 * workers))
+    print("\n| workers | effects/s (spread) | ratio |\n|---|---|---|")
+    base = summary(results[1], "rate")[0]
+    for workers, mine in results.items():
+        median, low, high = summary(mine, "rate")
+        print(f"| {workers} | {median:,.0f} ({low:,.0f}–{high:,.0f}) | {median / base:.2f} |")
+
+
+def instant(kafka, folder, rounds):
+    results = [run(kafka, folder, f"instant{n}", 1, 0, 64, 100000) for n in range(rounds)]
+    print("\n| one worker, instant sink | median | spread |\n|---|---|---|")
+    for what, label in (("rate", "effects/s"), ("workers", "CPU µs an effect, worker"), ("broker", "broker"), ("sink", "sink")):
+        print("| %s | %s | %s–%s |" % (label, *(f"{v:,.0f}" for v in summary(results, what))))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="*", choices=["scale", "instant"], default=[])
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="ferry-bench-"))
+    kafka = Kafka(folder / "kafka").start()
+    try:
+        for part in (scale, instant):
+            if not options.what or part.__name__ in options.what:
+                part(kafka, folder, options.rounds)
+    finally:
+        kafka.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
