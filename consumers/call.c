@@ -5,6 +5,8 @@
 #include "core/clock.h"
 #include "core/log.h"
 
+enum { TOO_MANY_REQUESTS = 429 };
+
 /* On its way with the client, and the owner of what is on its way: from the submission on the answer may come at any
  * moment, or the task may be ended as in doubt; then `task` is NULL, and a late answer is ignored. */
 struct ferry_call {
@@ -125,6 +127,8 @@ static void settle(struct ferry_engine *engine, struct ferry_task *task, const s
     struct ferry_verdict verdict = {.retry_after_ms = -1};
     engine->channel->settle(task->generation->config, task->index, answer, &task->effect, &verdict);
     ferry_engine_lock(engine);
+    if (answer->status == TOO_MANY_REQUESTS)
+        ferry_task_close_caps(engine, task, answer->retry_after_ms);
     task->follow = false; /* a new follow-up is one by its verdict */
     ferry_engine_unlock(engine);
     if (task->slot != NULL && !verdict.follow_up)

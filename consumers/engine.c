@@ -191,6 +191,7 @@ void ferry_engine_done(struct ferry_engine *engine)
         next = found->next;
         free(found);
     }
+    ferry_caps_done(&engine->caps);
     free(engine->partitions);
     free(engine->dead_letter_topic);
     free(engine->effects_topic);

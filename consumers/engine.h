@@ -36,6 +36,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "consumers/cap.h"
 #include "consumers/decide.h"
 #include "consumers/lanes.h"
 #include "consumers/offsets.h"
@@ -159,6 +160,9 @@ struct ferry_task {
     struct ferry_once_key key;
     bool reserved; /* has a token of its destination for `token_ms` */
     int64_t token_ms;
+    struct ferry_cap *turned_away; /* by this cap: counted in its `waiting`; NULL: by none */
+    uint64_t caps[FERRY_LIMITS];   /* that its last call was counted in */
+    size_t cap_count;
     int attempts;
     int64_t first_failure_ms; /* monotonic; 0: none */
     int64_t started_ms;       /* when an evaluator took it last */
@@ -196,6 +200,7 @@ struct ferry_engine {
     struct ferry_generation *current;
     struct ferry_slot *slots;
     struct ferry_destination *destinations;
+    struct ferry_caps caps;
     struct ferry_held_partition **partitions; /* in no order; those that are gone too while tasks of them live */
     size_t partition_count;
     struct ferry_lanes lanes;
@@ -218,6 +223,7 @@ struct ferry_engine {
 
     struct ferry_metric *dead_letters;
     struct ferry_metric *outcomes;
+    struct ferry_metric *capped;
 };
 
 static inline void ferry_engine_lock(struct ferry_engine *engine)
@@ -329,6 +335,19 @@ struct ferry_compiled {
 FERRY_NODISCARD enum ferry_code ferry_evaluator_refresh(struct ferry_evaluator *evaluator, struct ferry_error *error);
 void ferry_evaluator_done(struct ferry_evaluator *evaluator);
 
+/* ---- room.c: the lock is held ---- */
+
+/* Counts the task's call in all its caps. Or in none, and then `*until_ms` is when to ask again, later than `now_ms`.
+ * Fails with FERRY_MEMORY. */
+FERRY_NODISCARD enum ferry_code ferry_task_take_room(struct ferry_engine *engine, struct ferry_task *task,
+                                                     const struct ferry_limit *limits, size_t count, int64_t now_ms,
+                                                     int64_t *until_ms);
+/* It is not among those that wait for room any more. */
+void ferry_task_forgo_room(struct ferry_task *task);
+/* The other side has said that there are too many calls, and when it wants more (-1: not when; at most an hour): until
+ * then nothing more goes through the task's caps. */
+void ferry_task_close_caps(struct ferry_engine *engine, const struct ferry_task *task, int64_t for_ms);
+
 /* ---- call.c ---- */
 
 /* Carries out task->effect, made for the route at task->index of task->generation. The task is RUNNING and belongs to
@@ -370,6 +389,8 @@ void *ferry_restorer_run(void *engine);
 /* ---- report.c ---- */
 
 void ferry_report_setup(struct ferry_engine *engine);
+/* How many wait for room under the caps of this name. */
+struct ferry_series *ferry_report_cap(struct ferry_engine *engine, const char *name);
 void ferry_report_slot(struct ferry_engine *engine, struct ferry_slot *slot);
 /* Counts and logs an outcome. The task belongs to the caller; no lock. */
 void ferry_report_outcome(struct ferry_engine *engine, const struct ferry_task *task, enum ferry_outcome outcome,

@@ -288,6 +288,25 @@ static bool has_token(struct trial *trial)
     return task->token_ms <= now_ms || put_off(trial, task->token_ms);
 }
 
+/* Over a cap it waits in its lane: that is no attempt. Asked last, for what is counted is called. */
+static bool has_room(struct trial *trial)
+{
+    const struct ferry_channel *channel = trial->engine->channel;
+    struct ferry_task *task = trial->task;
+    struct ferry_limit limits[FERRY_LIMITS];
+    if (channel->limits == NULL)
+        return true;
+    size_t count =
+        channel->limits(trial->evaluator->generation->config, trial->index, trial->event, &task->effect, limits);
+    int64_t now_ms = ferry_clock_mono_ms(), until_ms = now_ms;
+    ferry_engine_lock(trial->engine);
+    enum ferry_code code = ferry_task_take_room(trial->engine, task, limits, count, now_ms, &until_ms);
+    ferry_engine_unlock(trial->engine);
+    if (code != FERRY_OK)
+        return fail(trial, code);
+    return until_ms <= now_ms || put_off(trial, until_ms);
+}
+
 /* Where a second call would do harm, the log knows of the first before it is made. */
 static bool call(struct trial *trial)
 {
@@ -300,8 +319,8 @@ static bool call(struct trial *trial)
 }
 
 static step *const steps[] = {
-    is_readable, is_live,  has_route, has_view,    is_wanted, is_fresh,
-    has_key,     is_first, is_open,   is_rendered, has_token, call,
+    is_readable, is_live, has_route,   has_view,  is_wanted, is_fresh, has_key,
+    is_first,    is_open, is_rendered, has_token, has_room,  call,
 };
 
 /* ---- the thread ---- */

@@ -20,6 +20,7 @@ static struct ferry_series *series(struct ferry_metric *metric, const char *firs
 
 static const char *const by_outcome[] = {"worker", "route", "outcome", NULL};
 static const char *const by_worker_route[] = {"worker", "route", NULL};
+static const char *const by_worker_cap[] = {"worker", "cap", NULL};
 static const char *const by_route[] = {"route", NULL};
 static const char *const by_route_error[] = {"route", "error", NULL};
 
@@ -29,6 +30,14 @@ void ferry_report_setup(struct ferry_engine *engine)
                               "Effects by what became of them; retry counts every attempt that failed", by_outcome);
     engine->dead_letters = family(engine, FERRY_COUNTER, "ferry_dead_letters_total",
                                   "Records written to the dead letter topic", by_route_error);
+    if (engine->channel->limits != NULL)
+        engine->capped = family(engine, FERRY_GAUGE, "ferry_cap_waiting",
+                                "Effects that wait because a cap is reached; no attempts, no failures", by_worker_cap);
+}
+
+struct ferry_series *ferry_report_cap(struct ferry_engine *engine, const char *name)
+{
+    return series(engine->capped, engine->channel->name, name, NULL);
 }
 
 void ferry_report_slot(struct ferry_engine *engine, struct ferry_slot *slot)

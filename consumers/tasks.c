@@ -210,6 +210,7 @@ static void remove_task(struct ferry_engine *engine, struct ferry_task *task)
     struct ferry_lane_place *successor = ferry_lanes_leave(&engine->lanes, &task->place);
     if (successor != NULL && may_begin(task_of_place(successor)->partition))
         ferry_task_make_ready(engine, task_of_place(successor));
+    ferry_task_forgo_room(task);
     if (task->claimed)
         ferry_once_release(engine->once, &task->key); /* nothing happens if it was marked */
     if (task->slot != NULL && task->slot->at_gate == NULL)

@@ -89,6 +89,14 @@ void ferry_verdict_set(struct ferry_verdict *verdict, enum ferry_outcome outcome
  * sent RETRY, with Retry-After; in doubt DOUBTFUL; everything else DEAD. */
 void ferry_verdict_by_status(const struct ferry_answer *answer, struct ferry_verdict *verdict);
 
+/* A cap that an effect comes under: at most `rate` for everybody with the same name and key. */
+struct ferry_limit {
+    const char *name; /* "domain": static, a label in metrics */
+    struct ferry_rate rate;
+    char key[256]; /* for logs too: nobody's address, no secret */
+};
+enum { FERRY_LIMITS = 2 };
+
 /* A route compiled for one evaluator thread. */
 struct ferry_channel_route;
 
@@ -109,6 +117,10 @@ struct ferry_channel {
     /* The pace of a route's destination, and a text that is the same for routes that share one (a secret may be in it:
      * only its hash is kept). NULL: no destination has a pace. */
     struct ferry_rate (*pace)(const struct ferry_config *config, size_t index, struct ferry_slice *destination);
+
+    /* The caps of a rendered effect, filled from the first; how many. NULL: there are none. On an evaluator thread. */
+    size_t (*limits)(const struct ferry_config *config, size_t index, const struct ferry_event *event,
+                     const struct ferry_effect *effect, struct ferry_limit limits[FERRY_LIMITS]);
 
     /* Compiles a route's templates for the calling thread. */
     enum ferry_code (*route_new)(const struct ferry_config *config, size_t index, struct ferry_channel_route **out,

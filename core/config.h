@@ -253,9 +253,16 @@ struct ferry_smtp_config {
     const char *ca; /* NULL: the system's; an addition to the contract */
 };
 
+/* 0 events: no cap. */
+struct ferry_mail_caps {
+    struct ferry_rate per_domain; /* of the recipient */
+    struct ferry_rate per_tenant; /* of the event */
+};
+
 struct ferry_mail_config {
     struct ferry_worker_config worker;
     struct ferry_smtp_config smtp;
+    struct ferry_mail_caps caps;
     const char *from;
     struct ferry_strings recipient_domains;
     const struct ferry_mail_route *routes;
@@ -300,6 +307,7 @@ enum ferry_in_doubt { FERRY_IN_DOUBT_PARK, FERRY_IN_DOUBT_RETRY };
 struct ferry_automation_config {
     struct ferry_worker_config worker;
     enum ferry_in_doubt in_doubt;
+    struct ferry_rate tenant_pace; /* of calls to the automations of one tenant */
     const struct ferry_automation_route *routes;
     size_t route_count;
 };

@@ -408,9 +408,21 @@ static const struct ferry_config_table smtp_table = {.title = "mail.smtp",
                                                      .size = sizeof(struct ferry_smtp_config),
                                                      ROWS(smtp_rows),
                                                      .check = ferry_config_check_smtp};
+static const struct ferry_config_option mail_caps_rows[] = {
+    ROW("per_domain", RATE, ferry_mail_caps, per_domain, NULL,
+        "the most mails to one recipient domain in any such time, like 500/1h; default: no cap"),
+    ROW("per_tenant", RATE, ferry_mail_caps, per_tenant, NULL,
+        "the most mails for the events of one tenant in any such time, like 2000/1h; default: no cap"),
+};
+static const struct ferry_config_table mail_caps_table = {
+    .title = "mail.caps",
+    .help = "What is over a cap waits; it is neither an attempt nor dropped. Each process counts for itself.",
+    .size = sizeof(struct ferry_mail_caps),
+    ROWS(mail_caps_rows)};
 static const struct ferry_config_option mail_rows[] = {
     WORKER_ROWS(ferry_mail_config, "127.0.0.1:8083", "ferry-mail"),
     ROW("smtp", TABLE, ferry_mail_config, smtp, NULL, "the SMTP server", REQUIRED, .about = &smtp_table),
+    ROW("caps", TABLE, ferry_mail_config, caps, NULL, "the most mails in a time", .about = &mail_caps_table),
     ROW("from", TEXT, ferry_mail_config, from, NULL, "the sender: an address, or Name <address>", REQUIRED,
         .about = &ferry_shape_mailbox),
     ROW("recipient_domains", TEXTS, ferry_mail_config, recipient_domains, NULL,
@@ -474,6 +486,9 @@ static const struct ferry_config_option automation_rows[] = {
     ROW("in_doubt", WORD, ferry_automation_config, in_doubt, "park",
         "a call whose outcome is unknown: park: a dead letter outcome-unknown; retry: again, perhaps twice",
         .about = in_doubt_words),
+    ROW("tenant_pace", RATE, ferry_automation_config, tenant_pace, "300/1m",
+        "the most calls to the automations of one tenant in any such time, Qlik's limit; what is over it waits. Each "
+        "process counts for itself"),
     LIST("routes", TABLES, ferry_automation_config, routes, route_count, NULL, "the routes",
          .about = &automation_route_table),
 };

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "consumers/automation/automation.h"
@@ -77,6 +78,19 @@ static enum ferry_code render(struct ferry_channel_route *compiled, const struct
     return ferry_request_render(compiled->request, event, view, effect_key, effect, error);
 }
 
+/* All automations of one tenant share what Qlik allows it. */
+static size_t limits(const struct ferry_config *config, size_t index, const struct ferry_event *event,
+                     const struct ferry_effect *effect, struct ferry_limit out[FERRY_LIMITS])
+{
+    (void)event, (void)effect;
+    const struct ferry_automation_route *source = &config->automation.routes[index];
+    if (!source->is_qlik || config->automation.tenant_pace.events <= 0)
+        return 0;
+    out[0] = (struct ferry_limit){.name = "tenant", .rate = config->automation.tenant_pace};
+    snprintf(out[0].key, sizeof out[0].key, "%s", source->qlik.tenant);
+    return 1;
+}
+
 static void settle(const struct ferry_config *config, size_t index, const struct ferry_answer *answer,
                    struct ferry_effect *effect, struct ferry_verdict *verdict)
 {
@@ -97,6 +111,7 @@ const struct ferry_channel ferry_automation_channel = {
     .route_count = route_count,
     .route = route,
     .ca_file = ca_file,
+    .limits = limits,
     .route_new = route_new,
     .route_free = route_free,
     .render = render,

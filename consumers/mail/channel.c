@@ -170,6 +170,29 @@ static enum ferry_code render(struct ferry_channel_route *mail, const struct fer
     return code == FERRY_OK ? address(mail, message.to, effect, error) : code;
 }
 
+/* ---- its caps ---- */
+
+/* In lower case, so that all who mean the same share a cap. Those without a key share one as well. */
+static void set_limit(struct ferry_limit *limit, const char *name, struct ferry_rate rate, struct ferry_slice key)
+{
+    *limit = (struct ferry_limit){.name = name, .rate = rate};
+    for (size_t i = 0; i < key.len && i + 1 < sizeof limit->key; i++)
+        limit->key[i] = (char)(key.ptr[i] >= 'A' && key.ptr[i] <= 'Z' ? key.ptr[i] | 0x20 : key.ptr[i]);
+}
+
+static size_t limits(const struct ferry_config *config, size_t index, const struct ferry_event *event,
+                     const struct ferry_effect *effect, struct ferry_limit out[FERRY_LIMITS])
+{
+    (void)index;
+    const struct ferry_mail_caps *caps = &config->mail.caps;
+    size_t count = 0;
+    if (caps->per_domain.events > 0)
+        set_limit(&out[count++], "domain", caps->per_domain, ferry_mail_domain(ferry_slice_from(effect->recipient)));
+    if (caps->per_tenant.events > 0)
+        set_limit(&out[count++], "tenant", caps->per_tenant, ferry_event_extension(event, "tenantid"));
+    return count;
+}
+
 /* ---- its answer ---- */
 
 void ferry_mail_classify(const struct ferry_answer *answer, struct ferry_verdict *verdict)
@@ -200,6 +223,7 @@ const struct ferry_channel ferry_mail_channel = {
     .route_count = route_count,
     .route = route,
     .ca_file = ca_file,
+    .limits = limits,
     .route_new = route_new,
     .route_free = route_free,
     .render = render,

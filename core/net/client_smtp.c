@@ -12,14 +12,20 @@ enum { REPLY_MAX = 512 };
 
 /* ---- the answer ---- */
 
-/* libcurl hands each reply line over as a header. The last one stays. */
+/* To QUIT, which libcurl says after a refusal as well. */
+static bool is_goodbye(struct ferry_slice line)
+{
+    return ferry_slice_starts(line, "221");
+}
+
+/* libcurl hands each reply line over as a header. The last one before the goodbye stays. */
 static size_t take_reply(char *bytes, size_t size, size_t count, void *context)
 {
     struct ferry_job *job = context;
     struct ferry_slice line = ferry_slice_of(bytes, size * count);
     while (line.len > 0 && (line.ptr[line.len - 1] == '\r' || line.ptr[line.len - 1] == '\n'))
         line.len--;
-    if (line.len > 0) {
+    if (line.len > 0 && !is_goodbye(line)) {
         ferry_buffer_clear(&job->answer);
         ferry_buffer_add(&job->answer, ferry_slice_of(line.ptr, line.len < REPLY_MAX ? line.len : REPLY_MAX));
     }

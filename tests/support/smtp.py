@@ -1,4 +1,5 @@
-"""SMTP servers in processes of their own: aiosmtpd, which refuses on command, and Exim, an MTA that nobody here wrote.
+"""SMTP servers in processes of their own: aiosmtpd, which refuses on command, and Exim, an MTA that nobody here wrote;
+and Scripted, a thread that says or does at any step of the dialogue what a test wants.
 
 Recipients with a meaning: bounce@ → 550; greylist@ → 451 (aiosmtpd: the first time only); slow@ → aiosmtpd takes 5 s at DATA;
 drop@ → aiosmtpd takes DATA and hangs up without a word.
@@ -12,8 +13,10 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import ssl
 import sys
+import threading
 
 from support.process import Child, free_port, listening, until
 
@@ -150,6 +153,126 @@ class Exim(Mailbox):
 
     def stop(self):
         self.child.stop()
+
+
+class Scripted:
+    """An SMTP server whose next reply at a step a test has set; without one it is friendly, and takes the mail.
+
+        server.once("rcpt", "450 4.2.0 greylisted")   the next RCPT; steps: greeting ehlo starttls auth mail rcpt data dot
+        server.once("dot", server.HANG_UP)            takes the mail, and closes the connection without a word
+
+    `context` for STARTTLS, which then comes before everything else. `messages` are the mails whose final dot arrived.
+    """
+    HANG_UP = None
+    FRIENDLY = {"greeting": "220 test", "starttls": "220 go on", "auth": "235 welcome", "mail": "250 ok", "rcpt": "250 ok",
+                "data": "354 go on", "dot": "250 queued"}
+
+    def __init__(self, context=None):
+        self.context = context
+        self.script, self.messages, self.dialogue = {}, [], []
+        self._links = {}  # the newest of each connection's thread: TLS takes the plain one over
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.url = f"smtp://localhost:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def once(self, step, reply):
+        self.script[step] = reply
+
+    def hang_up(self):
+        """Closes what is open, so that the next mail begins with a greeting."""
+        for link in list(self._links.values()):
+            self._cut(link)
+
+    def stop(self):
+        self._listener.close()
+        self.hang_up()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self.stop()
+
+    def _accept(self):
+        while True:
+            try:
+                link, _address = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(link,), daemon=True).start()
+
+    @staticmethod
+    def _cut(link):
+        try:
+            link.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        link.close()
+
+    def _serve(self, link):
+        me = threading.get_ident()
+        self._links[me] = link
+        try:
+            self._converse(link)
+        except (OSError, EOFError):
+            pass
+        finally:
+            self._cut(self._links.pop(me))
+
+    def _say(self, link, step, friendly=None):
+        """True if the reply was the friendly one."""
+        reply = self.script.pop(step, friendly or self.FRIENDLY.get(step))
+        if reply is self.HANG_UP:
+            raise EOFError
+        link.sendall(reply.encode() + b"\r\n")
+        return reply[0] in "23"
+
+    def _line(self, stream):
+        line = stream.readline()
+        if not line:
+            raise EOFError
+        return line.decode().rstrip("\r\n")
+
+    def _converse(self, link):
+        stream, secure = link.makefile("rb"), False
+        self._say(link, "greeting")
+        while True:
+            line = self._line(stream)
+            verb = line.split()[0].upper() if line else ""
+            self.dialogue.append(verb)
+            if verb in ("EHLO", "HELO"):
+                offers = "250-test\r\n250-STARTTLS\r\n250 8BITMIME" if self.context and not secure else "250-test\r\n250 AUTH PLAIN"
+                self._say(link, "ehlo", offers)
+            elif verb == "STARTTLS":
+                if self._say(link, "starttls"):
+                    link = self.context.wrap_socket(link, server_side=True)
+                    self._links[threading.get_ident()] = link
+                    stream, secure = link.makefile("rb"), True
+            elif verb == "AUTH":
+                if len(line.split()) < 3:
+                    link.sendall(b"334 \r\n")
+                    self._line(stream)
+                self._say(link, "auth")
+            elif verb == "MAIL" or verb == "RCPT":
+                self._say(link, verb.lower())
+            elif verb == "DATA":
+                if self._say(link, "data"):
+                    self._take_message(link, stream)
+            elif verb == "QUIT":
+                link.sendall(b"221 bye\r\n")
+                return
+            else:
+                link.sendall(b"250 ok\r\n")
+
+    def _take_message(self, link, stream):
+        lines = list(iter(lambda: self._line(stream), "."))
+        message = email.message_from_string("\r\n".join(lines), policy=email.policy.default)
+        # A message that is refused after the dot was not taken.
+        refused = (self.script.get("dot") or "2")[0] in "45"
+        if not refused:
+            self.messages.append(message)
+        self._say(link, "dot")
 
 
 # ------------------------------------------------------------------------------------------ the aiosmtpd process

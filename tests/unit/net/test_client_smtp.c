@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 
 #include "answers.h"
 #include "peer.h"
@@ -15,6 +16,7 @@
 static struct manners {
     const char *greeting;
     const char *ehlo;
+    const char *starttls;
     const char *auth;
     const char *mail;
     const char *rcpt;
@@ -89,8 +91,8 @@ static bool take_command(struct peer *peer, const char *line)
     if (starts(line, "EHLO") || starts(line, "HELO"))
         greet_client(peer, peer->tls != NULL);
     else if (starts(line, "STARTTLS")) {
-        say(peer, NULL, "220 go on");
-        return peer_start_tls(peer);
+        say(peer, manners.starttls, "220 go on");
+        return manners.starttls != NULL || peer_start_tls(peer);
     } else if (starts(line, "AUTH"))
         take_login(peer);
     else if (starts(line, "MAIL"))
@@ -174,6 +176,8 @@ static void expect(struct manners how, enum ferry_exchange exchange, int status)
     assert_int_equal(f.outcome->exchange, exchange);
     assert_int_equal(f.outcome->status, status);
     assert_int_equal(f.outcome->count, 1);
+    if (status >= 400) /* the words are the refusal's, not those of the goodbye after it */
+        assert_int_equal(atoi(f.outcome->body), status);
     end(&f);
 }
 
@@ -259,13 +263,31 @@ static void a_code_is_an_outcome_wherever_it_comes(void **state)
     (void)state;
     expect((struct manners){.greeting = "421 busy"}, FERRY_EXCHANGE_ANSWERED, 421);
     expect((struct manners){.greeting = "554 go away"}, FERRY_EXCHANGE_ANSWERED, 554);
+    expect((struct manners){.ehlo = "421 busy"}, FERRY_EXCHANGE_ANSWERED, 421);
+    expect((struct manners){.ehlo = "550 not you"}, FERRY_EXCHANGE_ANSWERED, 550);
+    expect((struct manners){.offers_tls = true, .starttls = "454 no TLS now"}, FERRY_EXCHANGE_ANSWERED, 454);
+    expect((struct manners){.offers_tls = true, .starttls = "554 no TLS"}, FERRY_EXCHANGE_ANSWERED, 554);
     expect((struct manners){.mail = "451 later"}, FERRY_EXCHANGE_ANSWERED, 451);
     expect((struct manners){.mail = "550 not you"}, FERRY_EXCHANGE_ANSWERED, 550);
     expect((struct manners){.rcpt = "450 greylisted"}, FERRY_EXCHANGE_ANSWERED, 450);
     expect((struct manners){.rcpt = "550 no such user"}, FERRY_EXCHANGE_ANSWERED, 550);
     expect((struct manners){.data = "452 full"}, FERRY_EXCHANGE_ANSWERED, 452);
+    expect((struct manners){.data = "554 no"}, FERRY_EXCHANGE_ANSWERED, 554);
     expect((struct manners){.dot = "451 try again"}, FERRY_EXCHANGE_ANSWERED, 451);
     expect((struct manners){.dot = "554 spam"}, FERRY_EXCHANGE_ANSWERED, 554);
+}
+
+static void a_login_that_fails_for_now_is_told_by_its_code(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, (struct manners){.is_smtps = true, .auth = "454 later"});
+    f.request.username = "ferry";
+    f.request.password = FERRY_SLICE("secret");
+    mail(&f);
+    assert_int_equal(f.outcome->exchange, FERRY_EXCHANGE_ANSWERED);
+    assert_int_equal(f.outcome->status, 454);
+    end(&f);
 }
 
 static void a_refused_login_is_told_by_its_code(void **state)
@@ -389,6 +411,7 @@ int main(void)
         cmocka_unit_test(a_line_break_in_an_address_is_refused),
         cmocka_unit_test(a_code_is_an_outcome_wherever_it_comes),
         cmocka_unit_test(a_refused_login_is_told_by_its_code),
+        cmocka_unit_test(a_login_that_fails_for_now_is_told_by_its_code),
         cmocka_unit_test(a_server_that_is_not_there_was_not_sent_to),
         cmocka_unit_test(an_unknown_issuer_was_not_sent_to),
         cmocka_unit_test(leaving_before_the_dot_is_not_sent),
