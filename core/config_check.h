@@ -30,6 +30,10 @@ bool ferry_config_has(const struct ferry_yaml_node *node, const char *key);
 void ferry_config_check_tenant(struct ferry_config_reader *reader, const struct ferry_yaml_node *node,
                                const char *tenant, bool insecure);
 
+/* A route that would start an automation at the end of that automation's own runs is refused. */
+void ferry_config_check_loop(struct ferry_config_reader *reader, const struct ferry_yaml_node *node,
+                             const struct ferry_automation_route *route);
+
 /* Are the names in this list all different? */
 struct ferry_config_names {
     const void *items;

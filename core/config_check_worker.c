@@ -191,26 +191,6 @@ static void check_request_url(struct ferry_config_reader *reader, const struct f
     ferry_config_leave(reader, before);
 }
 
-/* Qlik reports the end of every run, also of those that this route began. */
-static void check_loop(struct ferry_config_reader *reader, const struct ferry_yaml_node *node,
-                       const struct ferry_automation_route *route)
-{
-    static const char ended[] = "automation.run.ended";
-    const struct ferry_strings *events = &route->common.events;
-    const char *url = route->request.url.text;
-    bool runs = route->is_qlik || (url != NULL && strstr(url, "/api/v1/automations/") != NULL);
-    if (!runs || ferry_config_has(node, "when"))
-        return;
-    for (size_t i = 0; i < events->count; i++)
-        if (ferry_glob_match(events->items[i], ferry_slice_from(ended)))
-            ferry_config_error_at(reader, node, "events",
-                                  "\"%s\" takes %s, which Qlik sends for the runs that this route starts: it would "
-                                  "feed itself. Add a `when` that leaves them out, like when: .toplevelresourceid != "
-                                  "\"%s\"",
-                                  events->items[i], ended,
-                                  route->qlik.automation != NULL ? route->qlik.automation : "ID");
-}
-
 void ferry_config_check_automation_route(struct ferry_config_reader *reader, const struct ferry_yaml_node *node,
                                          void *target)
 {
@@ -229,7 +209,7 @@ void ferry_config_check_automation_route(struct ferry_config_reader *reader, con
         ferry_config_leave(reader, before);
     }
     check_request_url(reader, node, route);
-    check_loop(reader, node, route);
+    ferry_config_check_loop(reader, node, route);
 }
 
 void ferry_config_check_automation(struct ferry_config_reader *reader, const struct ferry_yaml_node *node, void *target)
