@@ -284,7 +284,6 @@ static void an_ambiguous_request_is_answered_400_once_and_its_connection_closed(
         ATTACK("Content-Length: 2\r\nX: a\rY: b\r\n"),
         FERRY_SLICE("POST /hook HTTP/1.1\nHost: x\r\nContent-Length: 2\r\n\r\n{}" SMUGGLED),
         FERRY_SLICE(LINE "Host: x\r\nContent-Length: 2\r\n\n{}" SMUGGLED),
-        FERRY_SLICE("POST /hook\0/x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}" SMUGGLED),
         FERRY_SLICE("POST /hook%00 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}" SMUGGLED),
         FERRY_SLICE("POST  /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}" SMUGGLED),
         FERRY_SLICE("POST /hook HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SMUGGLED),
@@ -298,6 +297,16 @@ static void an_ambiguous_request_is_answered_400_once_and_its_connection_closed(
         if (strcmp(statuses(&heard), "400") != 0 || !heard.closed)
             fail_msg("attack %zu: %s, %s", i, statuses(&heard), heard.closed ? "closed" : "not closed");
     }
+}
+
+/* libmicrohttpd 1.0 knows of no request yet, and hangs up without a word. */
+static void a_nul_in_the_request_line_ends_the_connection(void **state)
+{
+    struct heard heard;
+    exchange(*state, FERRY_SLICE("POST /hook\0/x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}" SMUGGLED), 3000,
+             &heard);
+    assert_true(strcmp(statuses(&heard), "400") == 0 || heard.len == 0);
+    assert_true(heard.closed);
 }
 
 static void a_chunk_larger_than_any_integer_is_413_and_closed(void **state)
@@ -606,6 +615,7 @@ int main(void)
         cmocka_unit_test(an_options_request_is_answered_with_the_handshake),
         cmocka_unit_test(a_body_in_chunks_with_a_trailer_is_a_body),
         cmocka_unit_test(an_ambiguous_request_is_answered_400_once_and_its_connection_closed),
+        cmocka_unit_test(a_nul_in_the_request_line_ends_the_connection),
         cmocka_unit_test(a_chunk_larger_than_any_integer_is_413_and_closed),
         cmocka_unit_test(a_declared_body_that_is_too_large_is_413_before_it_is_read),
         cmocka_unit_test(the_answer_413_survives_a_sender_that_goes_on_sending),
