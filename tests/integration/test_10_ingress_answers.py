@@ -6,7 +6,7 @@ import pytest
 
 from conftest import WEBHOOK
 from support import http, records
-from support.ferry import SECRET, encode, event, sign
+from support.ferry import SECRET, encode, event, library, sign
 
 
 def request(bridge, body=b"{}", path="/webhooks/qlik", method="POST", headers=(), drop=()):
@@ -381,6 +381,14 @@ AMBIGUOUS = {
     "no host": (["Content-Length: 2"], ["Host"]),
     "NUL in a value": ([b"Content-Length: 2", b"X-A: a\x00b"], []),
     "control character in a value": ([b"Content-Length: 2", b"X-A: a\x01b"], []),
+    "NUL at the end of a value": ([b"Content-Length: 2\x00"], []),
+    "NUL in a name": ([b"Content-Length: 2", b"X\x00A: a"], []),
+    "8-bit character in a name": ([b"Content-Length: 2", b"X\xc3\xa4: a"], []),
+    "space before the colon": (["Content-Length : 2"], []),
+    "folded line": (["Content-Length:\r\n 2"], []),
+    "folded by a tab": (["Content-Length: 2", "X-A: a\r\n\tb"], []),
+    "line feed alone": (["Content-Length: 2\nX-A: a"], []),
+    "carriage return alone": (["Content-Length: 2\rX-A: a"], []),
 }
 
 
@@ -398,11 +406,20 @@ def test_a_nul_in_the_path_is_refused(bridge):
     assert http.statuses(bridge.raw(request(bridge, b"{}", path="/webhooks/qlik%00x") + SMUGGLED, timeout=5))[:1] in ([400], [404])
 
 
-@pytest.mark.parametrize("size", [b"0x2", b"-1", b"1ffffffffffffffff", b"", b"zz", b"+2"])
+@pytest.mark.parametrize("size", [b"0x", b"0x2", b"-1", b"1ffffffffffffffff", b"", b"zz", b"+2", b" 2", b"2;a\nb"])
 def test_a_chunk_size_that_is_no_number_is_refused(bridge, size):
     head = request(bridge, b"", drop=["Content-Length"], headers=["Transfer-Encoding: chunked"])
     answer = bridge.raw(head + size + b"\r\n{}\r\n0\r\n\r\n" + SMUGGLED, timeout=5)
-    assert http.statuses(answer) in ([400], [413], []), answer
+    assert http.statuses(answer) == ([413] if size.startswith(b"1f") else [400]), answer
+
+
+@pytest.mark.parametrize("chunks", [b"2\n{}\r\n0\r\n\r\n", b"2\r\n{}\n0\r\n\r\n", b"2\r\n{}\r\n0\n\r\n",
+                                    b"2\r\n{}\r\n0\r\n\n"])
+def test_a_line_feed_alone_between_chunks_is_refused_where_the_library_shows_it(bridge, chunks):
+    """libmicrohttpd 0.9.75 takes it for a line end and tells nobody: two requests, both unsigned, are seen."""
+    head = request(bridge, b"", drop=["Content-Length"], headers=["Transfer-Encoding: chunked"])
+    answer = http.statuses(bridge.raw(head + chunks + SMUGGLED, timeout=2))
+    assert answer == ([400] if library("libmicrohttpd", "MHD_get_version") >= (1, 0) else [401, 401])
 
 
 def test_after_all_that_the_bridge_is_well(bridge):

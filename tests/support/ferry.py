@@ -6,6 +6,7 @@
     bridge.stop()                       SIGTERM; asserts exit code 0 within 10 s
 """
 import copy
+import functools
 import hashlib
 import hmac
 import json
@@ -14,6 +15,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import time
 import uuid
 
@@ -43,6 +45,17 @@ def event(type="com.qlik.app.created", data=None, **attributes):
     }
     result.update(attributes)
     return {k: v for k, v in result.items() if v is not None}
+
+
+@functools.cache
+def library(name, function, program="ferry-bridge"):
+    """The version, as a tuple, that `function` of the shared library tells which a program is run with."""
+    listing = subprocess.run(["ldd", BIN / program], capture_output=True, text=True, check=True).stdout
+    path, = re.findall(rf"{name}\S* => (\S+)", listing)
+    # In a process of its own: this one may have another version of the library loaded.
+    code = f"import ctypes; f = ctypes.CDLL({path!r}).{function}; f.restype = ctypes.c_char_p; print(f().decode())"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return tuple(int(part) for part in re.findall(r"\d+", said))
 
 
 def encode(value):
