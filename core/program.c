@@ -14,6 +14,7 @@
 #include "core/buffer.h"
 #include "core/crash_point.h"
 #include "core/log.h"
+#include "core/secret.h"
 
 enum { FINDINGS_MAX_BYTES = 1024 * 1024 };
 
@@ -93,7 +94,7 @@ static int parse_flags(struct ferry_program *program, int argc, char **argv, boo
     return refuse_usage(program);
 }
 
-/* Memory will hold secrets: no core file. */
+/* Memory will hold secrets, copies in the buffers of libraries too: no core file. */
 static void forbid_core_files(void)
 {
     const struct rlimit none = {0, 0};
@@ -214,6 +215,7 @@ int ferry_program_begin(struct ferry_program *program, int argc, char **argv)
         return FERRY_EXIT_FAILED;
     }
     forbid_core_files();
+    ferry_secret_guard();
     exit_code = load_first(program);
     forbid_inspection();
     if (exit_code < 0)

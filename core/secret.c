@@ -1,14 +1,26 @@
 #include "core/secret.h"
 
-#include <stdlib.h>
+#include <openssl/crypto.h>
 #include <string.h>
 
-/* Secrets share heap pages with other things, so that it is the whole process that is kept out of core dumps
- * (core/program.c); this file wipes. */
+/* OpenSSL's secure heap serves both sides: our secrets, and the keys that its HMAC contexts keep. Large texts (a
+ * request body that may hold a secret) stay out of it, so that they cannot crowd out a key. */
+enum { HEAP_BYTES = 2 << 20, SMALLEST_BYTES = 32, LARGEST_BYTES = 4 << 10 };
+
+void ferry_secret_guard(void)
+{
+    (void)CRYPTO_secure_malloc_init(HEAP_BYTES, SMALLEST_BYTES);
+}
+
+static char *room_for(size_t bytes)
+{
+    char *room = bytes <= LARGEST_BYTES ? OPENSSL_secure_malloc(bytes) : NULL;
+    return room != NULL ? room : OPENSSL_malloc(bytes);
+}
 
 struct ferry_secret ferry_secret_copy(struct ferry_slice bytes)
 {
-    char *copy = malloc(bytes.len + 1);
+    char *copy = room_for(bytes.len + 1);
     if (copy == NULL)
         return (struct ferry_secret){NULL, 0};
     if (bytes.len > 0)
@@ -20,7 +32,6 @@ struct ferry_secret ferry_secret_copy(struct ferry_slice bytes)
 void ferry_secret_done(struct ferry_secret *secret)
 {
     if (secret->ptr != NULL)
-        explicit_bzero(secret->ptr, secret->len);
-    free(secret->ptr);
+        OPENSSL_secure_clear_free(secret->ptr, secret->len + 1);
     *secret = (struct ferry_secret){NULL, 0};
 }

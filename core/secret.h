@@ -9,6 +9,10 @@ struct ferry_secret {
     size_t len;
 };
 
+/* From now on secrets of up to 4 KiB, and the keys of HMACs, lie in pages of their own: locked into memory where the
+ * system allows it, left out of core dumps, with guard pages around them. Once, before other threads. */
+void ferry_secret_guard(void);
+
 /* A copy; {NULL, 0} when memory ran out. */
 struct ferry_secret ferry_secret_copy(struct ferry_slice bytes);
 /* Wipes and frees; {NULL, 0} afterwards. */

@@ -4,6 +4,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "core/secret.h"
 
@@ -46,6 +48,43 @@ static void nothing_is_a_secret_without_bytes(void **state)
     ferry_secret_done(&secret);
 }
 
+/* What the kernel says of the mapping that an address lies in: is `flag` set? */
+static bool mapping_has(const void *address, const char *flag)
+{
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    char line[512];
+    bool inside = false, found = false;
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        unsigned long from, to;
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+            inside = from <= (uintptr_t)address && (uintptr_t)address < to;
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            found |= strstr(line, flag) != NULL;
+    }
+    fclose(maps);
+    return found;
+}
+
+static void a_guarded_secret_is_left_out_of_core_dumps(void **state)
+{
+    (void)state;
+    ferry_secret_guard();
+    struct ferry_secret small = ferry_secret_copy(FERRY_SLICE("topsecret"));
+    assert_true(mapping_has(small.ptr, " dd")); /* "do not dump" */
+    ferry_secret_done(&small);
+}
+
+static void a_text_too_large_for_the_guarded_pages_is_kept_elsewhere(void **state)
+{
+    (void)state;
+    static char large[8 << 20];
+    ferry_secret_guard();
+    struct ferry_secret secret = ferry_secret_copy(ferry_slice_of(large, sizeof large));
+    assert_non_null(secret.ptr);
+    ferry_secret_done(&secret);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -53,6 +92,8 @@ int main(void)
         cmocka_unit_test(a_secret_may_hold_any_byte),
         cmocka_unit_test(a_secret_that_is_done_is_no_secret),
         cmocka_unit_test(nothing_is_a_secret_without_bytes),
+        cmocka_unit_test(a_guarded_secret_is_left_out_of_core_dumps),
+        cmocka_unit_test(a_text_too_large_for_the_guarded_pages_is_kept_elsewhere),
     };
     return cmocka_run_group_tests_name("secret", tests, NULL, NULL);
 }
