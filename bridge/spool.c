@@ -3,6 +3,15 @@
  * that a row which is reported while its insert is still queued is gone after the commit.
  *
  *   append ─► queue ─► [insert … mark … set aside … delete; COMMIT (fsync)] ─► stored
+ *
+ * When a commit fails its rows are refused, for good: nobody is told that they are safe. What is owed, deletes and
+ * settings aside of rows whose fate is decided, stays and goes with a later commit. While something is wrong the spool
+ * takes no rows, and once a second the writer tries to set it right:
+ *
+ *   no room           the file's reserve is given away, so that rows can still be noted, fed and deleted; it is taken
+ *                     back when there is room again
+ *   anything else     broken, an fsync that failed above all: until the whole log has been written into the database
+ *                     and synced (ferry_spool_file_mend)
  */
 #include "bridge/spool.h"
 
@@ -16,7 +25,14 @@
 #include "core/log.h"
 #include "core/spool/spool_row.h"
 
-enum { BATCH = 64, COLLECT_MS = 2, ROW_OVERHEAD = 64, RECORD_MAX_BYTES = 64 << 20, EVENT_BYTES = 4 << 10 };
+enum {
+    BATCH = 64,
+    COLLECT_MS = 2,
+    MEND_MS = 1000,
+    ROW_OVERHEAD = 64,
+    RECORD_MAX_BYTES = 64 << 20,
+    EVENT_BYTES = 4 << 10
+};
 
 enum work_kind { WORK_APPEND, WORK_MARK, WORK_ASIDE, WORK_DELETE, WORK_SYNC, WORK_KINDS };
 
@@ -52,6 +68,7 @@ struct ferry_spool {
     int64_t last_sequence;
     struct ferry_series *rows_gauge, *bytes_gauge, *oldest_gauge, *aside_counter;
 
+    int64_t mended_ms; /* the last attempt; writer alone */
     pthread_t writer;
     pthread_mutex_t lock; /* of everything below */
     pthread_cond_t queued;
@@ -59,6 +76,7 @@ struct ferry_spool {
     struct list work[WORK_KINDS];
     bool stopping;
     bool broken;
+    bool has_room; /* the file has its reserve */
     int64_t rows;
     int64_t used_bytes;   /* pages in use, after the last commit */
     int64_t queued_bytes; /* of rows that are on their way */
@@ -166,6 +184,7 @@ static void account(struct ferry_spool *spool, const struct list work[WORK_KINDS
     int64_t used_bytes = ferry_spool_file_used_bytes(spool->file);
     pthread_mutex_lock(&spool->lock);
     spool->broken |= code == FERRY_SPOOL_BROKEN;
+    spool->has_room = ferry_spool_file_has_reserve(spool->file);
     spool->used_bytes = used_bytes;
     spool->rows += change;
     for (const struct work *item = work[WORK_APPEND].first; item != NULL; item = item->next)
@@ -195,28 +214,49 @@ static size_t queued_count(const struct ferry_spool *spool)
     return count;
 }
 
-static void wait_for_company(struct ferry_spool *spool)
+static struct timespec in_ms(int64_t ms)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += COLLECT_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
+    until.tv_nsec += ms % 1000 * 1000000L;
+    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    return until;
+}
+
+static bool is_well(const struct ferry_spool *spool)
+{
+    return !spool->broken && spool->has_room;
+}
+
+/* A spool that is not well does not wait for ever. */
+static void wait_for_work(struct ferry_spool *spool)
+{
+    const struct timespec until = in_ms(MEND_MS);
+    while (queued_count(spool) == 0 && !spool->stopping) {
+        if (is_well(spool))
+            pthread_cond_wait(&spool->queued, &spool->lock);
+        else if (pthread_cond_timedwait(&spool->queued, &spool->lock, &until) != 0)
+            return;
     }
+}
+
+static void wait_for_company(struct ferry_spool *spool)
+{
+    const struct timespec until = in_ms(COLLECT_MS);
     while (queued_count(spool) < BATCH && !spool->stopping)
         if (pthread_cond_timedwait(&spool->queued, &spool->lock, &until) != 0)
             return;
 }
 
-/* Adds all that is queued; false when there is nothing and never will be. */
+/* Adds all that is queued, possibly nothing; false when there is nothing and never will be. */
 static bool take_work(struct ferry_spool *spool, struct list work[WORK_KINDS])
 {
     pthread_mutex_lock(&spool->lock);
-    while (queued_count(spool) == 0 && !spool->stopping)
-        pthread_cond_wait(&spool->queued, &spool->lock);
-    wait_for_company(spool);
-    bool any = queued_count(spool) > 0;
+    wait_for_work(spool);
+    if (queued_count(spool) > 0)
+        wait_for_company(spool);
+    bool any = queued_count(spool) > 0 || !spool->stopping;
     for (int kind = 0; kind < WORK_KINDS; kind++) {
         list_join(&work[kind], &spool->work[kind]);
     }
@@ -224,10 +264,53 @@ static bool take_work(struct ferry_spool *spool, struct list work[WORK_KINDS])
     return any;
 }
 
-/* Whoever asked for a row to go counts on it: when there was no room, it is done with the next commit. */
+/* Whoever asked for a row to go counts on it: it is done with the next commit that succeeds. */
 static bool is_owed(int kind, enum ferry_code code)
 {
-    return code == FERRY_SPOOL_FULL && (kind == WORK_ASIDE || kind == WORK_DELETE);
+    return code != FERRY_OK && (kind == WORK_ASIDE || kind == WORK_DELETE);
+}
+
+static bool is_empty(const struct list work[WORK_KINDS])
+{
+    for (int kind = 0; kind < WORK_KINDS; kind++)
+        if (work[kind].first != NULL)
+            return false;
+    return true;
+}
+
+static void set_broken(struct ferry_spool *spool, bool broken)
+{
+    pthread_mutex_lock(&spool->lock);
+    spool->broken = broken;
+    pthread_mutex_unlock(&spool->lock);
+}
+
+/* Sets right what can be set right; not more often than once in MEND_MS. */
+static void mend(struct ferry_spool *spool)
+{
+    int64_t now_ms = ferry_clock_mono_ms();
+    if (is_well(spool) || now_ms - spool->mended_ms < MEND_MS)
+        return;
+    spool->mended_ms = now_ms;
+    if (spool->broken && ferry_spool_file_mend(spool->file)) {
+        set_broken(spool, false);
+        ferry_log(FERRY_LOG_INFO, "spool: its file is sound again", FERRY_NO_FIELDS);
+    }
+    if (!spool->broken && !spool->has_room)
+        ferry_spool_file_restore_reserve(spool->file);
+}
+
+static enum ferry_code carry_out_all(struct ferry_spool *spool, struct list work[WORK_KINDS], int64_t *change)
+{
+    mend(spool);
+    if (spool->broken)
+        return FERRY_SPOOL_BROKEN;
+    if (is_empty(work))
+        return FERRY_OK;
+    enum ferry_code code = commit(spool, work, change);
+    if (code == FERRY_SPOOL_FULL)
+        ferry_spool_file_make_room(spool->file);
+    return code;
 }
 
 static void *run_writer(void *context)
@@ -238,7 +321,7 @@ static void *run_writer(void *context)
         list_init(&work[kind]);
     while (take_work(spool, work)) {
         int64_t change = 0;
-        enum ferry_code code = spool->broken ? FERRY_SPOOL_BROKEN : commit(spool, work, &change);
+        enum ferry_code code = carry_out_all(spool, work, &change);
         FERRY_CRASH_POINT("spool-after-commit");
         account(spool, work, code, change);
         tell(spool, &work[WORK_APPEND], code);
@@ -267,6 +350,7 @@ static void look_around(struct ferry_spool *spool, struct ferry_metrics *metrics
     spool->last_sequence = ferry_spool_file_last_sequence(spool->file);
     spool->rows = ferry_spool_file_rows(spool->file);
     spool->used_bytes = ferry_spool_file_used_bytes(spool->file);
+    spool->has_room = ferry_spool_file_has_reserve(spool->file);
     spool->rows_gauge = single(metrics, FERRY_GAUGE, "ferry_spool_events", "Events on disk that are not in Kafka yet");
     spool->bytes_gauge = single(metrics, FERRY_GAUGE, "ferry_spool_bytes", "Disk pages that the spool uses");
     spool->oldest_gauge = single(metrics, FERRY_GAUGE, "ferry_spool_oldest_seconds", "Age of the oldest event on disk");
@@ -376,7 +460,9 @@ static enum ferry_code copy_rows(const struct ferry_spool_row *rows, size_t coun
 static enum ferry_code room(const struct ferry_spool *spool, int64_t bytes, struct ferry_error *error)
 {
     if (spool->broken)
-        return ferry_fail(error, FERRY_SPOOL_BROKEN, "the spool could not write to its disk; restart on a sound one");
+        return ferry_fail(error, FERRY_SPOOL_BROKEN, "the spool could not write to its disk");
+    if (!spool->has_room)
+        return ferry_fail(error, FERRY_SPOOL_FULL, "the spool's disk is full");
     if (spool->used_bytes + spool->queued_bytes + bytes > spool->limit_bytes)
         return ferry_fail(error, FERRY_SPOOL_FULL, "the spool is full (%lld bytes)", (long long)spool->limit_bytes);
     return FERRY_OK;

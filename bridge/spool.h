@@ -5,10 +5,12 @@
  * sequence is feeding in the order of acceptance; and a CRC-32C, since a flipped bit in a database page goes unnoticed
  * otherwise: a damaged row is set aside and named, never produced.
  *
- * A commit that failed is final for its batch: nobody is told that it is safe, nothing is tried again, the spool takes
- * no more rows (FERRY_SPOOL_BROKEN) until the program is restarted on a sound disk.
+ * A commit that failed is final for its batch: nobody is told that it is safe, nothing is tried again. Until the file
+ * is sound again (it is written anew and synced, tried once a second) the spool takes no rows (FERRY_SPOOL_BROKEN).
+ * When the disk is full it takes none either, but gives away a reserve, so that its rows can still leave.
  *
- * Layout: `<directory>/spool.db`, `user_version` 1; `<directory>/lock` keeps a second process out. */
+ * Layout: `<directory>/spool.db`, `user_version` 1; `<directory>/lock` keeps a second process out;
+ * `<directory>/reserve` is room for a full disk. */
 #ifndef FERRY_BRIDGE_SPOOL_H
 #define FERRY_BRIDGE_SPOOL_H
 

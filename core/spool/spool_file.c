@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,7 +14,13 @@
 #include "core/spool/spool_private.h"
 #include "core/spool/spool_row.h"
 
-enum { BUSY_MS = 5000, READ_MAX_BYTES = 4 << 20, LOCK_TRIES = 10, LOCK_PAUSE_MS = 20 };
+enum {
+    BUSY_MS = 5000,
+    READ_MAX_BYTES = 4 << 20,
+    LOCK_TRIES = 10,
+    LOCK_PAUSE_MS = 20,
+    RESERVE_BYTES = 4 << 20, /* as much as the log holds before SQLite moves it into the database */
+};
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS rows (sequence INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL,"
@@ -34,6 +41,8 @@ static const char *const sql[STATEMENTS] = {
 
 struct ferry_spool_file {
     int lock_fd;
+    int reserve_fd;
+    bool has_reserve;
     sqlite3 *writing; /* the writer's connection */
     sqlite3_stmt *statements[STATEMENTS];
     int64_t change;   /* of the transaction at hand */
@@ -168,17 +177,45 @@ static enum ferry_code open_tables(struct ferry_spool_file *file, const char *di
     return good ? FERRY_OK : ferry_spool_sql_error(file->writing, directory, error);
 }
 
+static enum ferry_code open_reserve(struct ferry_spool_file *file, const char *directory, struct ferry_error *error)
+{
+    char path[FERRY_SPOOL_PATH];
+    snprintf(path, sizeof path, "%s/reserve", directory);
+    file->reserve_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file->reserve_fd < 0)
+        return ferry_fail(error, FERRY_SYSTEM, "spool: cannot write %s: %s; give it to this user", path,
+                          strerror(errno));
+    file->has_reserve = posix_fallocate(file->reserve_fd, 0, RESERVE_BYTES) == 0;
+    return FERRY_OK;
+}
+
+/* What a crash after a failed fsync left in the log is settled before anything is added to it. A full disk is no reason
+ * not to start: the rows have to get out. */
+static enum ferry_code settle_log(struct ferry_spool_file *file, const char *directory, struct ferry_error *error)
+{
+    if (ferry_spool_file_mend(file))
+        return FERRY_OK;
+    ferry_spool_file_make_room(file);
+    int failure = sqlite3_errcode(file->writing);
+    bool bearable = failure == SQLITE_OK || failure == SQLITE_FULL || failure == SQLITE_BUSY;
+    return bearable ? FERRY_OK : ferry_spool_sql_error(file->writing, directory, error);
+}
+
 enum ferry_code ferry_spool_file_open(const char *directory, struct ferry_spool_file **out, struct ferry_error *error)
 {
     struct ferry_spool_file *file = calloc(1, sizeof *file);
     if (file == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    file->lock_fd = -1;
+    file->lock_fd = file->reserve_fd = -1;
     enum ferry_code code = lock_directory(directory, &file->lock_fd, error);
     if (code == FERRY_OK)
         code = ferry_spool_connect(directory, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &file->writing, error);
     if (code == FERRY_OK)
         code = open_tables(file, directory, error);
+    if (code == FERRY_OK)
+        code = open_reserve(file, directory, error);
+    if (code == FERRY_OK)
+        code = settle_log(file, directory, error);
     if (code == FERRY_OK)
         code = ferry_spool_connect(directory, SQLITE_OPEN_READONLY, &file->reading, error);
     if (code != FERRY_OK) {
@@ -197,6 +234,8 @@ void ferry_spool_file_close(struct ferry_spool_file *file)
         sqlite3_finalize(file->statements[i]);
     sqlite3_close(file->reading);
     sqlite3_close(file->writing);
+    if (file->reserve_fd >= 0)
+        close(file->reserve_fd);
     if (file->lock_fd >= 0)
         close(file->lock_fd);
     free(file);
@@ -271,6 +310,41 @@ enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file, struct
     ferry_fail(error, code, "%s", sqlite3_errmsg(file->writing));
     (void)execute(file->writing, "ROLLBACK");
     return code;
+}
+
+bool ferry_spool_file_mend(struct ferry_spool_file *file)
+{
+    return sqlite3_wal_checkpoint_v2(file->writing, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK;
+}
+
+bool ferry_spool_file_has_reserve(const struct ferry_spool_file *file)
+{
+    return file->has_reserve;
+}
+
+void ferry_spool_file_make_room(struct ferry_spool_file *file)
+{
+    file->has_reserve = ftruncate(file->reserve_fd, 0) != 0;
+    (void)ferry_spool_file_mend(file);
+}
+
+static bool has_room(struct ferry_spool_file *file)
+{
+    struct statvfs disk;
+    return fstatvfs(file->reserve_fd, &disk) == 0 &&
+           (uint64_t)disk.f_bavail * disk.f_frsize >= 2 * (uint64_t)RESERVE_BYTES;
+}
+
+void ferry_spool_file_restore_reserve(struct ferry_spool_file *file)
+{
+    bool empty = ferry_spool_file_rows(file) == 0;
+    if (empty)
+        (void)(execute(file->writing, "VACUUM") && ferry_spool_file_mend(file)); /* the file shrinks to nothing */
+    if (!empty && !has_room(file))
+        return;
+    file->has_reserve = posix_fallocate(file->reserve_fd, 0, RESERVE_BYTES) == 0;
+    if (!file->has_reserve)
+        (void)ftruncate(file->reserve_fd, 0);
 }
 
 int64_t ferry_spool_file_used_bytes(struct ferry_spool_file *file)

@@ -46,6 +46,19 @@ bool ferry_spool_file_commit(struct ferry_spool_file *file, int64_t *change);
  * else, a failed fsync above all: unknown what is on the disk), with SQLite's words in `error`. */
 enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file, struct ferry_error *error);
 
+/* A commit may fail for want of room, and then what would make room, noting and deleting rows, needs some as well. So
+ * a few MiB are kept beside the database, which nothing is written to; while they are given away the spool is to take
+ * no more rows. */
+bool ferry_spool_file_has_reserve(const struct ferry_spool_file *file);
+/* Gives the reserve away, and moves the log into the database. */
+void ferry_spool_file_make_room(struct ferry_spool_file *file);
+/* Takes it back when there is twice the room, or no row is left. */
+void ferry_spool_file_restore_reserve(struct ferry_spool_file *file);
+/* After FERRY_SPOOL_BROKEN. What was committed before is in the log, safely; what the failed fsync was for may be on
+ * the disk or not, and must not stand between that and what comes. So the log is written into the database, synced and
+ * emptied: when that succeeds the file is sound. */
+bool ferry_spool_file_mend(struct ferry_spool_file *file);
+
 /* Pages that hold something: what deleting gave back is not counted, though the file keeps it. */
 int64_t ferry_spool_file_used_bytes(struct ferry_spool_file *file);
 int64_t ferry_spool_file_rows(struct ferry_spool_file *file);

@@ -92,7 +92,7 @@ static int tear_down(void **state)
     struct fixture *f = *state;
     ferry_order_close(f->order);
     cluster_stop(f->cluster);
-    static const char *const files[] = {"spool.db", "spool.db-wal", "spool.db-shm", "lock"};
+    static const char *const files[] = {"spool.db", "spool.db-wal", "spool.db-shm", "lock", "reserve"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char path[128];
         snprintf(path, sizeof path, "%s/%s", f->directory, files[i]);

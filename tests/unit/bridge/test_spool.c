@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bridge/spool.h"
@@ -75,7 +76,7 @@ static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
     ferry_spool_close(fixture->spool);
-    static const char *const files[] = {"spool.db", "spool.db-wal", "spool.db-shm", "lock"};
+    static const char *const files[] = {"spool.db", "spool.db-wal", "spool.db-shm", "lock", "reserve"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char path[128];
         snprintf(path, sizeof path, "%s/%s", fixture->directory, files[i]);
@@ -232,6 +233,21 @@ static void set_write(sqlite3_syscall_ptr call)
     assert_int_equal(vfs->xSetSystemCall(vfs, "pwrite64", call), SQLITE_OK);
 }
 
+/* What an append is refused with, at once. */
+static enum ferry_code refusal(struct fixture *fixture, int64_t sequence)
+{
+    struct ferry_spool_row row = {.sequence = sequence,
+                                  .record = {.topic = FERRY_SLICE("a"), .value = FERRY_SLICE("refused")}};
+    return ferry_spool_append(fixture->spool, &row, 1, NULL, NULL);
+}
+
+static void wait_until_it_accepts(struct fixture *fixture)
+{
+    for (int i = 0; i < 500 && !ferry_spool_accepts(fixture->spool); i++)
+        usleep(20000);
+    assert_true(ferry_spool_accepts(fixture->spool));
+}
+
 static void a_row_that_could_not_be_deleted_on_a_full_disk_goes_when_there_is_room(void **state)
 {
     struct fixture *fixture = *state;
@@ -240,14 +256,78 @@ static void a_row_that_could_not_be_deleted_on_a_full_disk_goes_when_there_is_ro
     atomic_store(&disk_is_full, true);
     assert_true(ferry_spool_delete(fixture->spool, 1));
     assert_int_equal(ferry_spool_sync(fixture->spool), FERRY_SPOOL_FULL);
-    append(fixture, 2, "a", "y");
-    assert_int_equal(fixture->heard.refused, 1);
+    assert_int_equal(refusal(fixture, 2), FERRY_SPOOL_FULL);
     atomic_store(&disk_is_full, false);
+    wait_until_it_accepts(fixture);
     append(fixture, 3, "a", "z");
-    assert_int_equal(fixture->heard.refused, 1);
+    assert_int_equal(fixture->heard.refused, 0);
     assert_rows(fixture, "a", "3:z");
     assert_int_equal(ferry_spool_rows(fixture->spool), 1);
     set_write(NULL);
+}
+
+static void while_the_disk_is_full_the_reserve_is_not_there(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[128];
+    struct stat reserve;
+    snprintf(path, sizeof path, "%s/reserve", fixture->directory);
+    set_write((sqlite3_syscall_ptr)write_unless_full);
+    atomic_store(&disk_is_full, true);
+    append(fixture, 1, "a", "x");
+    assert_int_equal(fixture->heard.refused, 1);
+    assert_false(ferry_spool_accepts(fixture->spool));
+    assert_int_equal(stat(path, &reserve), 0);
+    assert_int_equal(reserve.st_size, 0);
+    atomic_store(&disk_is_full, false);
+    wait_until_it_accepts(fixture);
+    assert_int_equal(stat(path, &reserve), 0);
+    assert_int_equal(reserve.st_size, 4 << 20);
+    set_write(NULL);
+}
+
+/* ---- a disk whose fsync fails ---- */
+
+static atomic_int failing_fsyncs;
+
+/* Ours stands before the C library's, for SQLite too. */
+int fdatasync(int fd)
+{
+    if (atomic_load(&failing_fsyncs) == 0)
+        return fsync(fd);
+    atomic_fetch_sub(&failing_fsyncs, 1);
+    errno = EIO;
+    return -1;
+}
+
+static void a_failed_fsync_refuses_its_batch_for_good_and_the_spool_mends_itself(void **state)
+{
+    struct fixture *fixture = *state;
+    append(fixture, 1, "a", "x");
+    append(fixture, 2, "a", "y");
+    atomic_store(&failing_fsyncs, 1);
+    assert_true(ferry_spool_delete(fixture->spool, 1));
+    assert_int_equal(ferry_spool_sync(fixture->spool), FERRY_SPOOL_BROKEN);
+    assert_int_equal(refusal(fixture, 3), FERRY_SPOOL_BROKEN);
+    wait_until_it_accepts(fixture);
+    append(fixture, 4, "a", "z");
+    assert_int_equal(fixture->heard.refused, 0);
+    assert_rows(fixture, "a", "2:y 4:z");
+}
+
+static void while_every_fsync_fails_nothing_is_acknowledged(void **state)
+{
+    struct fixture *fixture = *state;
+    append(fixture, 1, "a", "x");
+    atomic_store(&failing_fsyncs, 1000000);
+    append(fixture, 2, "a", "y");
+    assert_int_equal(fixture->heard.refused, 1);
+    usleep(2500000); /* two attempts to mend it */
+    assert_false(ferry_spool_accepts(fixture->spool));
+    assert_int_equal(refusal(fixture, 3), FERRY_SPOOL_BROKEN);
+    atomic_store(&failing_fsyncs, 0);
+    wait_until_it_accepts(fixture);
+    assert_rows(fixture, "a", "1:x");
 }
 
 static void a_read_takes_a_few_mebibytes_at_most(void **state)
@@ -377,6 +457,9 @@ int main(void)
         SPOOL_TEST(a_deleted_row_is_gone_even_when_its_append_was_still_queued),
         SPOOL_TEST(a_full_spool_refuses_and_takes_again_when_rows_are_gone),
         SPOOL_TEST(a_row_that_could_not_be_deleted_on_a_full_disk_goes_when_there_is_room),
+        SPOOL_TEST(while_the_disk_is_full_the_reserve_is_not_there),
+        SPOOL_TEST(a_failed_fsync_refuses_its_batch_for_good_and_the_spool_mends_itself),
+        SPOOL_TEST(while_every_fsync_fails_nothing_is_acknowledged),
         SPOOL_TEST(a_read_takes_a_few_mebibytes_at_most),
         SPOOL_TEST(a_row_that_was_not_handed_over_after_all_says_so),
         SPOOL_TEST(a_second_process_is_refused),

@@ -44,7 +44,7 @@ static int tear_down(void **state)
     ferry_spool_reader_close(fixture->reader);
     ferry_spool_file_close(fixture->file);
     ferry_arena_done(&fixture->arena);
-    static const char *const files[] = {"spool.db", "spool.db-wal", "spool.db-shm", "lock"};
+    static const char *const files[] = {"spool.db", "spool.db-wal", "spool.db-shm", "lock", "reserve"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char path[128];
         snprintf(path, sizeof path, "%s/%s", fixture->directory, files[i]);
