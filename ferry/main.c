@@ -24,6 +24,7 @@ static const struct ferry_command commands[] = {
     {"send", ferry_command_send, "send an event to a bridge as Qlik would"},
     {"spool", ferry_command_spool, "what a bridge holds on disk: look, export, bring it to Kafka"},
     {"tail", ferry_command_tail, "watch events as they come, or came"},
+    {"replay", ferry_command_replay, "bring old events to a topic, a worker or an URL once more"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
