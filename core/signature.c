@@ -9,7 +9,6 @@
 #include <assert.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/params.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,6 +19,7 @@
 
 enum {
     DIGEST = FERRY_DIGEST,
+    BLOCK = 64,      /* of SHA-256 */
     CANDIDATES = 16, /* signatures in one header */
     QLIK_SECRET = 32 /* characters at least */
 };
@@ -92,18 +92,73 @@ const char *ferry_signature_scheme_name(enum ferry_signature_scheme scheme)
     return schemes[scheme].name;
 }
 
+/* No branch but on the lengths: which byte differs, or whether one does, must not show in the time before the verdict
+ * (tests/support/constant_time.c looks). */
 bool ferry_equal_constant_time(struct ferry_slice a, struct ferry_slice b)
 {
-    return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0);
+    if (a.len != b.len)
+        return false;
+    return CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0;
+}
+
+/* ---- HMAC-SHA256 ---- */
+
+/* RFC 2104, by hand: OpenSSL's own contexts keep a copy of the key on the heap, where a core dump would show it. Here
+ * are the two halves after the key's block; what they hold tells nothing of the key. */
+struct hmac {
+    EVP_MD_CTX *inner; /* read only: copied for every message */
+    EVP_MD_CTX *outer;
+};
+
+static void hmac_done(struct hmac *hmac)
+{
+    EVP_MD_CTX_free(hmac->inner);
+    EVP_MD_CTX_free(hmac->outer);
+    *hmac = (struct hmac){NULL, NULL};
+}
+
+static EVP_MD_CTX *begin_half(const EVP_MD *sha256, unsigned char block[BLOCK], unsigned char pad)
+{
+    EVP_MD_CTX *half = EVP_MD_CTX_new();
+    for (size_t i = 0; i < BLOCK; i++)
+        block[i] ^= pad;
+    if (half != NULL && EVP_DigestInit_ex(half, sha256, NULL) == 1 && EVP_DigestUpdate(half, block, BLOCK) == 1)
+        return half;
+    EVP_MD_CTX_free(half);
+    return NULL;
+}
+
+/* False when memory ran out. */
+static bool hmac_init(struct hmac *hmac, const EVP_MD *sha256, struct ferry_slice key)
+{
+    enum { INNER_PAD = 0x36, OUTER_PAD = 0x5c };
+    unsigned char block[BLOCK] = {0};
+    bool good = true;
+    if (key.len > BLOCK)
+        good = EVP_Digest(key.ptr, key.len, block, NULL, sha256, NULL) == 1;
+    else if (key.len > 0)
+        memcpy(block, key.ptr, key.len);
+    struct hmac begun = {NULL, NULL};
+    if (good) {
+        begun.inner = begin_half(sha256, block, INNER_PAD);
+        begun.outer = begin_half(sha256, block, INNER_PAD ^ OUTER_PAD);
+    }
+    OPENSSL_cleanse(block, sizeof block);
+    if (begun.inner == NULL || begun.outer == NULL) {
+        hmac_done(&begun);
+        return false;
+    }
+    *hmac = begun;
+    return true;
 }
 
 /* ---- the keys of a door ---- */
 
 struct ferry_verifier {
     enum ferry_signature_scheme scheme;
-    EVP_MAC *mac;
+    EVP_MD *sha256;
     struct key {
-        EVP_MAC_CTX *keyed;         /* read only: duplicated for every check */
+        struct hmac hmac;
         struct ferry_secret secret; /* of `bearer` */
     } * keys;
     size_t key_count;
@@ -114,33 +169,21 @@ void ferry_verifier_free(struct ferry_verifier *verifier)
     if (verifier == NULL)
         return;
     for (size_t i = 0; i < verifier->key_count; i++) {
-        EVP_MAC_CTX_free(verifier->keys[i].keyed);
+        hmac_done(&verifier->keys[i].hmac);
         ferry_secret_done(&verifier->keys[i].secret);
     }
     free(verifier->keys);
-    EVP_MAC_free(verifier->mac);
+    EVP_MD_free(verifier->sha256);
     free(verifier);
 }
 
-static void free_context(EVP_MAC_CTX **context)
+static enum ferry_code make_key(const EVP_MD *sha256, struct ferry_slice key, struct hmac *out,
+                                struct ferry_error *error)
 {
-    EVP_MAC_CTX_free(*context);
+    return hmac_init(out, sha256, key) ? FERRY_OK : ferry_fail(error, FERRY_MEMORY, "out of memory");
 }
 
-/* A context that has taken the key and waits for the message. */
-static enum ferry_code make_keyed(EVP_MAC *mac, struct ferry_slice key, EVP_MAC_CTX **out, struct ferry_error *error)
-{
-    char digest[] = "SHA256";
-    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", digest, 0), OSSL_PARAM_construct_end()};
-    FERRY_CLEANUP(free_context) EVP_MAC_CTX *context = EVP_MAC_CTX_new(mac);
-    if (context == NULL || EVP_MAC_init(context, (const unsigned char *)key.ptr, key.len, params) != 1)
-        return ferry_fail(error, FERRY_SYSTEM, "OpenSSL has no HMAC-SHA256");
-    *out = context;
-    context = NULL;
-    return FERRY_OK;
-}
-
-static enum ferry_code make_decoded_key(EVP_MAC *mac, struct ferry_slice secret, EVP_MAC_CTX **out,
+static enum ferry_code make_decoded_key(const EVP_MD *sha256, struct ferry_slice secret, struct hmac *out,
                                         struct ferry_error *error)
 {
     const char *prefix = "whsec_";
@@ -154,7 +197,7 @@ static enum ferry_code make_decoded_key(EVP_MAC *mac, struct ferry_slice secret,
     if (!ferry_base64_decode(secret, key, room, &len) || len == 0)
         code = ferry_fail(error, FERRY_CONFIG, "a standard-webhooks secret must be base64, with or without `whsec_`");
     else
-        code = make_keyed(mac, ferry_slice_of(key, len), out, error);
+        code = make_key(sha256, ferry_slice_of(key, len), out, error);
     OPENSSL_cleanse(key, room);
     free(key);
     return code;
@@ -175,9 +218,9 @@ static enum ferry_code add_key(struct ferry_verifier *verifier, struct ferry_sli
         if (key->secret.ptr == NULL)
             code = ferry_fail(error, FERRY_MEMORY, "out of memory");
     } else if (scheme->secret_is_base64) {
-        code = make_decoded_key(verifier->mac, secret, &key->keyed, error);
+        code = make_decoded_key(verifier->sha256, secret, &key->hmac, error);
     } else {
-        code = make_keyed(verifier->mac, secret, &key->keyed, error);
+        code = make_key(verifier->sha256, secret, &key->hmac, error);
     }
     if (code == FERRY_OK)
         verifier->key_count++;
@@ -190,11 +233,11 @@ static enum ferry_code add_keys(struct ferry_verifier *verifier, const struct fe
     if (secret_count == 0)
         return ferry_fail(error, FERRY_CONFIG, "signature `%s` needs a secret", schemes[verifier->scheme].name);
     verifier->keys = calloc(secret_count, sizeof *verifier->keys);
-    verifier->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    verifier->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     if (verifier->keys == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    if (verifier->mac == NULL)
-        return ferry_fail(error, FERRY_SYSTEM, "OpenSSL has no HMAC");
+    if (verifier->sha256 == NULL)
+        return ferry_fail(error, FERRY_SYSTEM, "OpenSSL has no SHA-256");
     enum ferry_code code = FERRY_OK;
     for (size_t i = 0; code == FERRY_OK && i < secret_count; i++)
         code = add_key(verifier, ferry_secret_slice(secrets[i]), error);
@@ -228,32 +271,34 @@ struct claim {
     size_t digest_count;
 };
 
-/* HMAC-SHA256 over the scheme's message. */
-static bool sign(EVP_MAC_CTX *keyed, const char *message, const struct claim *claim, struct ferry_slice body,
+static void free_context(EVP_MD_CTX **context)
+{
+    EVP_MD_CTX_free(*context);
+}
+
+/* Over the scheme's message. */
+static bool sign(const struct hmac *hmac, const char *message, const struct claim *claim, struct ferry_slice body,
                  char digest[DIGEST])
 {
-    FERRY_CLEANUP(free_context) EVP_MAC_CTX *context = EVP_MAC_CTX_dup(keyed);
-    bool good = context != NULL;
+    FERRY_CLEANUP(free_context) EVP_MD_CTX *context = EVP_MD_CTX_new();
+    unsigned char *out = (unsigned char *)digest;
+    bool good = context != NULL && EVP_MD_CTX_copy_ex(context, hmac->inner) == 1;
     for (const char *c = message; good && *c != '\0'; c++) {
         struct ferry_slice part = *c == 'B'   ? body
                                   : *c == 'T' ? claim->time
                                   : *c == 'I' ? claim->id
                                               : ferry_slice_of(c, 1);
-        good = part.len == 0 || EVP_MAC_update(context, (const unsigned char *)part.ptr, part.len) == 1;
+        good = part.len == 0 || EVP_DigestUpdate(context, part.ptr, part.len) == 1;
     }
-    size_t len = 0;
-    return good && EVP_MAC_final(context, (unsigned char *)digest, &len, DIGEST) == 1 && len == DIGEST;
+    return good && EVP_DigestFinal_ex(context, out, NULL) == 1 && EVP_MD_CTX_copy_ex(context, hmac->outer) == 1 &&
+           EVP_DigestUpdate(context, out, DIGEST) == 1 && EVP_DigestFinal_ex(context, out, NULL) == 1;
 }
 
 bool ferry_hmac_sha256(struct ferry_slice key, struct ferry_slice message, unsigned char digest[FERRY_DIGEST])
 {
-    FERRY_CLEANUP(free_context) EVP_MAC_CTX *keyed = NULL;
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    FERRY_CLEANUP(hmac_done) struct hmac hmac = {NULL, NULL};
     const struct claim nothing = {.digest_count = 0};
-    bool good = mac != NULL && make_keyed(mac, key, &keyed, NULL) == FERRY_OK &&
-                sign(keyed, "B", &nothing, message, (char *)digest);
-    EVP_MAC_free(mac);
-    return good;
+    return hmac_init(&hmac, EVP_sha256(), key) && sign(&hmac, "B", &nothing, message, (char *)digest);
 }
 
 static enum ferry_code take_header(struct ferry_pairs headers, const char *name, struct ferry_slice *out,
@@ -368,7 +413,7 @@ static enum ferry_code compare(const struct ferry_verifier *verifier, const stru
     bool matched = false;
     for (size_t i = 0; i < verifier->key_count; i++) {
         char digest[DIGEST];
-        if (!sign(verifier->keys[i].keyed, scheme->message, claim, body, digest))
+        if (!sign(&verifier->keys[i].hmac, scheme->message, claim, body, digest))
             return ferry_fail(error, FERRY_MEMORY, "OpenSSL could not compute an HMAC");
         for (size_t j = 0; j < claim->digest_count; j++)
             matched |= CRYPTO_memcmp(digest, claim->digests[j], DIGEST) == 0;
@@ -459,7 +504,7 @@ static enum ferry_code make_signed(const struct ferry_verifier *verifier, struct
     struct claim claim = {.id = ferry_slice_from(id), .time = ferry_slice_of(seconds, (size_t)len)};
     if (scheme->id != NULL && claim.id.len == 0)
         return ferry_fail(error, FERRY_USAGE, "signature `%s` needs an id", scheme->name);
-    if (!sign(verifier->keys[0].keyed, scheme->message, &claim, body, digest))
+    if (!sign(&verifier->keys[0].hmac, scheme->message, &claim, body, digest))
         return ferry_fail(error, FERRY_MEMORY, "OpenSSL could not compute an HMAC");
     print_headers(scheme, &claim, digest, out);
     return FERRY_OK;

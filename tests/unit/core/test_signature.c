@@ -370,9 +370,39 @@ static void many_threads_may_check_at_once(void **state)
     ferry_verifier_free(verifier);
 }
 
+/* RFC 4231, test cases 1, 2 and 6: a key shorter than a block, one shorter than a digest, one longer than a block. */
+static void an_hmac_is_that_of_the_standard(void **state)
+{
+    (void)state;
+    char ones[20], long_key[131];
+    memset(ones, 0x0b, sizeof ones);
+    memset(long_key, 0xaa, sizeof long_key);
+    const struct {
+        struct ferry_slice key, message;
+        const char *digest;
+    } cases[] = {
+        {ferry_slice_of(ones, sizeof ones), FERRY_SLICE("Hi There"),
+         "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+        {FERRY_SLICE("Jefe"), FERRY_SLICE("what do ya want for nothing?"),
+         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+        {ferry_slice_of(long_key, sizeof long_key),
+         FERRY_SLICE("Test Using Larger Than Block-Size Key - Hash Key First"),
+         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        unsigned char digest[FERRY_DIGEST];
+        char hex[2 * FERRY_DIGEST + 1];
+        assert_true(ferry_hmac_sha256(cases[i].key, cases[i].message, digest));
+        for (size_t j = 0; j < sizeof digest; j++)
+            snprintf(hex + 2 * j, 3, "%02x", digest[j]);
+        assert_string_equal(hex, cases[i].digest);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_hmac_is_that_of_the_standard),
         cmocka_unit_test(all_shared_vectors_give_their_verdict),
         cmocka_unit_test(a_qlik_signature_is_plain_hex_in_either_case),
         cmocka_unit_test(a_missing_signature_is_refused),
