@@ -6,7 +6,7 @@ static bool is_address_byte(char c)
            (c != '\0' && strchr(".!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
-void ferry_mask_addresses(struct ferry_slice text, char *out, size_t out_bytes)
+size_t ferry_mask_addresses(struct ferry_slice text, char *out, size_t out_bytes)
 {
     size_t written = 0, local = 0; /* `local`: where in `out` the run that may be a local part begins */
     for (size_t i = 0; i < text.len && written + 1 < out_bytes; i++) {
@@ -23,4 +23,5 @@ void ferry_mask_addresses(struct ferry_slice text, char *out, size_t out_bytes)
             local = written;
     }
     out[written] = '\0';
+    return written;
 }

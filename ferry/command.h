@@ -6,6 +6,7 @@
 int ferry_command_catalog(int argc, char **argv);
 int ferry_command_check(int argc, char **argv);
 int ferry_command_demo(int argc, char **argv);
+int ferry_command_dlq(int argc, char **argv);
 int ferry_command_init(int argc, char **argv);
 int ferry_command_replay(int argc, char **argv);
 int ferry_command_send(int argc, char **argv);

@@ -1,0 +1,222 @@
+/* ferry dlq: what a worker gave up, and what becomes of it. */
+#include "ferry/dlq.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/program.h"
+#include "core/route.h"
+#include "core/words.h"
+#include "ferry/cli.h"
+#include "ferry/command.h"
+#include "ferry/console.h"
+
+static const char usage[] =
+    "usage: ferry dlq list [-c FILE] [FILTER]... [--all] [--json] [LETTER]...\n"
+    "       ferry dlq show [-c FILE] [--unmasked] [--json] LETTER\n"
+    "       ferry dlq redrive [-c FILE] [FILTER]... [--dry-run] [--yes] [--json] [LETTER]...\n"
+    "       ferry dlq drop [-c FILE] [FILTER]... [--dry-run] [--yes] [--json] [LETTER]...\n"
+    "\n"
+    "list     the dead letters of the workers, but those that were redriven or dropped\n"
+    "show     one of them with its headers and its value\n"
+    "redrive  try them again: each goes to the retry topic of its worker, for its route alone\n"
+    "drop     done with: they are left out from now on; nothing is deleted\n"
+    "\n"
+    "A LETTER is a place, mail/0/12 or ferry.mail.dlq/0/12. Filters:\n"
+    "      --worker NAME   slack, mail or automation\n"
+    "      --reason CODE   what went wrong: http-refused, template_null …\n"
+    "      --route NAME    of this route\n"
+    "      --event GLOB    events of this canonical name: 'app.*'\n"
+    "      --from TIME     that failed at this time or later: 2026-11-22T10:00:00Z, 2026-11-22, -1h\n"
+    "      --to TIME       that failed before\n"
+    "\n"
+    "  -c, --config FILE   the configuration (default: /etc/ferry/ferry.yaml, then ./ferry.yaml)\n"
+    "      --all           also those that were redriven or dropped\n"
+    "      --unmasked      show e-mail addresses\n"
+    "      --dry-run       only say what would be done\n"
+    "      --yes           do not ask\n"
+    "      --json          as JSON\n";
+
+static const struct action {
+    const char *name;
+    int (*run)(struct ferry_dlq *dlq, const struct ferry_dlq_request *request);
+} actions[] = {
+    {"list", ferry_dlq_list},
+    {"show", ferry_dlq_show},
+    {"redrive", ferry_dlq_redrive},
+    {"drop", ferry_dlq_drop},
+};
+
+static int wrong_usage(const char *complaint)
+{
+    return ferry_cli_refuse("dlq", complaint);
+}
+
+/* ---- flags ---- */
+
+/* What the flags say, as text. */
+struct texts {
+    const char *from, *to;
+};
+
+/* -1 to go on, or the exit code. */
+static int parse_options(int argc, char **argv, struct ferry_dlq_request *request, struct texts *texts)
+{
+    enum { HELP = 'h', ALL = 1, UNMASKED, DRY_RUN, YES, JSON, TEXT }; /* TEXT + index: the next table */
+    const char **const values[] = {&request->config,
+                                   &request->filter.worker,
+                                   &request->filter.reason,
+                                   &request->filter.route,
+                                   &request->filter.event,
+                                   &texts->from,
+                                   &texts->to};
+    bool *const flags[] = {[ALL] = &request->filter.all,
+                           [UNMASKED] = &request->unmasked,
+                           [DRY_RUN] = &request->dry_run,
+                           [YES] = &request->yes,
+                           [JSON] = &request->json};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, TEXT},
+        {"worker", required_argument, NULL, TEXT + 1},
+        {"reason", required_argument, NULL, TEXT + 2},
+        {"route", required_argument, NULL, TEXT + 3},
+        {"event", required_argument, NULL, TEXT + 4},
+        {"from", required_argument, NULL, TEXT + 5},
+        {"to", required_argument, NULL, TEXT + 6},
+        {"all", no_argument, NULL, ALL},
+        {"unmasked", no_argument, NULL, UNMASKED},
+        {"dry-run", no_argument, NULL, DRY_RUN},
+        {"yes", no_argument, NULL, YES},
+        {"json", no_argument, NULL, JSON},
+        {"help", no_argument, NULL, HELP},
+        {0},
+    };
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (option == HELP) {
+            fputs(usage, stdout);
+            return FERRY_EXIT_DONE;
+        }
+        if (option == '?')
+            return wrong_usage(NULL);
+        if (option == 'c' || option >= TEXT)
+            *values[option == 'c' ? 0 : option - TEXT] = optarg;
+        else
+            *flags[option] = true;
+    }
+    return -1;
+}
+
+static int check_worker(const char *worker)
+{
+    for (const char *const *name = ferry_worker_names; worker != NULL && *name != NULL; name++)
+        if (strcmp(*name, worker) == 0)
+            return -1;
+    return worker == NULL ? -1 : wrong_usage("--worker is one of slack, mail, automation");
+}
+
+static int check_reason(const char *reason)
+{
+    const char *names[FERRY_CODE_COUNT];
+    char complaint[128];
+    for (int code = 0; code < FERRY_CODE_COUNT; code++) {
+        names[code] = ferry_code_name((enum ferry_code)code);
+        if (reason == NULL || strcmp(names[code], reason) == 0)
+            return -1;
+    }
+    const char *nearest = ferry_words_nearest(reason, names, FERRY_CODE_COUNT);
+    snprintf(complaint, sizeof complaint, "there is no reason \"%.40s\"%s%s%s", reason,
+             nearest != NULL ? ", did you mean " : "", nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
+    return wrong_usage(complaint);
+}
+
+static int check_times(const struct texts *texts, struct ferry_dlq_filter *filter)
+{
+    static const char how[] = "--from and --to are moments: 2026-11-22T10:00:00Z, 2026-11-22, -1h";
+    int64_t now_ms = ferry_clock_wall_ms();
+    filter->from_ms = FERRY_EARLIEST_MS;
+    filter->to_ms = INT64_MAX;
+    if ((texts->from != NULL && !ferry_moment_parse(texts->from, now_ms, &filter->from_ms)) ||
+        (texts->to != NULL && !ferry_moment_parse(texts->to, now_ms, &filter->to_ms)))
+        return wrong_usage(how);
+    return -1;
+}
+
+static int check_flags(const struct action *action, const struct ferry_dlq_request *request)
+{
+    bool writes = action->run == ferry_dlq_redrive || action->run == ferry_dlq_drop;
+    if ((request->dry_run || request->yes) && !writes)
+        return wrong_usage("--dry-run and --yes belong to redrive and drop");
+    if (request->unmasked && action->run != ferry_dlq_show)
+        return wrong_usage("--unmasked belongs to show");
+    if (request->filter.all && action->run != ferry_dlq_list)
+        return wrong_usage("--all belongs to list");
+    return -1;
+}
+
+/* ---- the whole ---- */
+
+static int find_action(const char *name, const struct action **action)
+{
+    for (size_t i = 0; name != NULL && i < sizeof actions / sizeof actions[0]; i++)
+        if (strcmp(actions[i].name, name) == 0) {
+            *action = &actions[i];
+            return -1;
+        }
+    return wrong_usage("say what to do: list, show, redrive or drop");
+}
+
+static int name_letters(struct ferry_dlq *dlq, char **names, size_t count, struct ferry_dlq_filter *filter)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!ferry_letter_parse(dlq, names[i], &filter->named)) {
+            char complaint[128];
+            snprintf(complaint, sizeof complaint, "\"%.60s\" is no letter: they look like mail/0/12", names[i]);
+            return wrong_usage(complaint);
+        }
+    ferry_letters_sort(&filter->named);
+    return -1;
+}
+
+static int act(const struct action *action, struct ferry_dlq_request *request, const struct ferry_config *config,
+               char **names, size_t count)
+{
+    FERRY_CLEANUP(ferry_dlq_done) struct ferry_dlq dlq = {0};
+    struct ferry_error error;
+    ferry_console_catch();
+    if (ferry_dlq_open(config, &dlq, &error) != FERRY_OK) {
+        fprintf(stderr, "ferry: %s\n", error.text);
+        return FERRY_EXIT_FAILED;
+    }
+    int code = name_letters(&dlq, names, count, &request->filter);
+    return code < 0 ? action->run(&dlq, request) : code;
+}
+
+int ferry_command_dlq(int argc, char **argv)
+{
+    struct ferry_dlq_request request = {.arguments = (const char *const *)argv + 1, .argument_count = (size_t)argc - 1};
+    struct texts texts = {0};
+    const struct action *action = NULL;
+    int code = parse_options(argc, argv, &request, &texts);
+    if (code < 0)
+        code = find_action(argv[optind], &action);
+    if (code < 0)
+        code = check_flags(action, &request);
+    if (code < 0)
+        code = check_worker(request.filter.worker);
+    if (code < 0)
+        code = check_reason(request.filter.reason);
+    if (code < 0)
+        code = check_times(&texts, &request.filter);
+    size_t names = code < 0 ? (size_t)(argc - optind) - 1 : 0;
+    if (code < 0 && action->run == ferry_dlq_show && names != 1)
+        code = wrong_usage("show needs one letter, like mail/0/12");
+    struct ferry_config *config = NULL;
+    if (code < 0)
+        code = ferry_console_config(request.config, &config);
+    if (code < 0)
+        code = act(action, &request, config, argv + optind + 1, names);
+    ferry_config_free(config);
+    return code;
+}
