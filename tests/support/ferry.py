@@ -76,8 +76,9 @@ def merge(base, change):
 
 
 class Program(Child):
-    def __init__(self, name, config, log, env, arguments=(), admin=None, listen=None, tls=None):
-        super().__init__([BIN / name, "--config", config, "--allow-root", *arguments], log, env=env, cwd=config.parent)
+    def __init__(self, name, config, log, env, arguments=(), admin=None, listen=None, tls=None, under=()):
+        super().__init__([*under, BIN / name, "--config", config, "--allow-root", *arguments], log, env=env, cwd=config.parent)
+        self.folder = config.parent
         self.name, self.admin, self.listen, self.tls = name, admin, listen, tls
 
     # ------------------------------------------------------------------------------------ its admin address
@@ -170,12 +171,12 @@ class Ferry:
     def write(self):
         self.path.write_text(yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True, width=1000))
 
-    def launch(self, section, arguments=(), tls=None):
-        """Start without waiting until it is ready."""
+    def launch(self, section, arguments=(), tls=None, under=()):
+        """Start without waiting until it is ready; `under` another program that becomes it, or traces it."""
         mine = self.config.get(section, {})
         number = sum(p.name == f"ferry-{section}" for p in self.programs)
         program = Program(f"ferry-{section}", self.path, self.folder / f"{section}-{number}.log", self.env, arguments,
-                          mine.get("admin"), mine.get("listen"), tls)
+                          mine.get("admin"), mine.get("listen"), tls, under)
         self.programs.append(program)
         return program
 
