@@ -10,6 +10,11 @@
  * holds then was handed over before everything that comes now.
  *
  *             open ── a shipment goes to the spool ──► closed ── the last row is gone ──► open
+ *
+ * Under a steady stream the last row would never be gone: while a chunk is on its way, the next rows come. So the gate
+ * opens already when the last rows have been handed over (they are `passing`): what comes then is behind them in the
+ * producer's queue, which keeps its order and gives nothing up by itself. Kafka might refuse just that chunk for its
+ * size and take what is behind it; so only a chunk no larger than one that it has taken passes.
  */
 #include "bridge/order_inside.h"
 
@@ -72,7 +77,7 @@ static struct ferry_gate_of_topic *gate_of(struct ferry_order *order, struct fer
 /* While the feeder reads, too: nothing may slip past what it has in hand. Under the gate's lock. */
 static bool is_closed(const struct ferry_gate_of_topic *gate)
 {
-    return gate->spooled > 0 || gate->feeding;
+    return gate->spooled > gate->passing || gate->feeding;
 }
 
 void ferry_order_rows_gone(struct ferry_gate_of_topic *gate, size_t count)
@@ -226,15 +231,41 @@ void ferry_order_give_up(struct ferry_order *order, struct ferry_shipment *shipm
 
 /* ---- reports ---- */
 
+size_t ferry_order_bytes_of(const struct ferry_record *record)
+{
+    size_t bytes = record->key.len + record->value.len;
+    for (size_t i = 0; i < record->header_count; i++)
+        bytes += record->headers[i].name.len + record->headers[i].value.len;
+    return bytes;
+}
+
+static void note_size(struct ferry_shipment *shipment, const struct ferry_report *report)
+{
+    size_t bytes = report->code == FERRY_OK ? ferry_order_bytes_of(shipment->record) : 0;
+    if (bytes > shipment->gate->proven_bytes)
+        shipment->gate->proven_bytes = bytes;
+}
+
+/* Kafka says "too large" of a whole batch, which one large record spoils for the others: one that is no larger than
+ * what its topic has taken before is not meant, and can be sent again. */
+static enum ferry_code judge(const struct ferry_shipment *shipment, const struct ferry_report *report)
+{
+    bool meant = ferry_order_bytes_of(shipment->record) > shipment->gate->proven_bytes;
+    return report->code == FERRY_RECORD_TOO_LARGE && !meant ? FERRY_UNAVAILABLE : report->code;
+}
+
 void ferry_order_report_row(struct ferry_order *order, struct ferry_shipment *shipment,
-                            const struct ferry_report *report)
+                            const struct ferry_report *report, bool alone)
 {
     bool gone = false;
     FERRY_CRASH_POINT("report-before-delete");
+    note_size(shipment, report);
     if (report->code == FERRY_OK)
         gone = ferry_spool_delete(order->spool, shipment->sequence);
-    else if (report->code == FERRY_RECORD_TOO_LARGE)
+    else if (report->code == FERRY_RECORD_TOO_LARGE && alone)
         gone = ferry_spool_set_aside(order->spool, shipment->sequence, report->reason);
+    else if (!report->possibly_persisted && !shipment->repeated)
+        ferry_spool_unmark_handed(order->spool, shipment->sequence);
     if (!gone) {
         ferry_order_pause_feeding(shipment->gate, FERRY_FEED_PAUSE_MS);
         return;
@@ -246,15 +277,15 @@ void ferry_order_report_row(struct ferry_order *order, struct ferry_shipment *sh
 
 /* A request's record; that the producer did not bring it to Kafka the spool can save. Under the gate's lock. True when
  * the producer's hold has become the writer's. */
-static bool report_request(struct ferry_order *order, struct ferry_shipment *shipment,
-                           const struct ferry_report *report)
+static bool report_request(struct ferry_order *order, struct ferry_shipment *shipment, enum ferry_code code,
+                           bool possibly_persisted)
 {
-    if (report->code != FERRY_OK && goes_to_spool(order, report->code))
-        return enter_spool(order, shipment, report->possibly_persisted);
-    if (report->code == FERRY_OK)
+    if (code != FERRY_OK && goes_to_spool(order, code))
+        return enter_spool(order, shipment, possibly_persisted);
+    if (code == FERRY_OK)
         shipment->state = FERRY_SHIPMENT_DELIVERED;
     else
-        lose(shipment, report->code);
+        lose(shipment, code);
     return false;
 }
 
@@ -264,16 +295,18 @@ static void report_sent(struct ferry_order *order, struct ferry_shipment *shipme
     bool saved = false;
     pthread_mutex_lock(&gate->lock);
     bool waits = shipment->state == FERRY_SHIPMENT_SENT;
+    note_size(shipment, report);
+    enum ferry_code code = judge(shipment, report);
     if (waits)
-        saved = report_request(order, shipment, report);
+        saved = report_request(order, shipment, code, report->possibly_persisted);
     else if (shipment->state == FERRY_SHIPMENT_SPOOLED)
-        ferry_order_report_row(order, shipment, report);
+        ferry_order_report_row(order, shipment, report, false);
     else if (report->code == FERRY_OK)
         shipment->state = FERRY_SHIPMENT_DELIVERED; /* after all, though its sender was told that it is not */
     bool drained = --gate->with_producer == 0 && gate->spooled > 0;
     pthread_mutex_unlock(&gate->lock);
     if (waits && !saved)
-        settle(order, shipment, report->code, true);
+        settle(order, shipment, code, true);
     if (!saved)
         let_go(order, shipment);
     if (drained)
@@ -399,6 +432,11 @@ enum ferry_code ferry_order_open(const struct ferry_config *config, const struct
 bool ferry_order_has_spool(const struct ferry_order *order)
 {
     return order->spool != NULL;
+}
+
+bool ferry_order_is_blocked(struct ferry_order *order)
+{
+    return order->spool != NULL && ferry_spool_is_broken(order->spool) && ferry_spool_rows(order->spool) > 0;
 }
 
 bool ferry_order_spool_accepts(struct ferry_order *order)

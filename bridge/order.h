@@ -30,7 +30,8 @@ struct ferry_shipment {
     void *owner;                       /* the caller's */
 
     /* order's own; all under the lock of the gate */
-    bool fed; /* a row of the spool, not a request's record */
+    bool fed;      /* a row of the spool, not a request's record */
+    bool repeated; /* a row that was handed over before, and may be in Kafka from then */
     struct ferry_gate_of_topic *gate;
     int64_t sequence;
     enum ferry_shipment_state state;
@@ -62,6 +63,8 @@ void ferry_order_send(struct ferry_order *order, struct ferry_shipment *shipment
 void ferry_order_give_up(struct ferry_order *order, struct ferry_shipment *shipment);
 
 bool ferry_order_has_spool(const struct ferry_order *order);
+/* The spool is broken and has rows: their topics can be fed no more, and so their gates stay closed. */
+bool ferry_order_is_blocked(struct ferry_order *order);
 /* Can the spool take an event at this moment? */
 bool ferry_order_spool_accepts(struct ferry_order *order);
 struct ferry_outbound *ferry_order_outbound(struct ferry_order *order);

@@ -15,6 +15,9 @@ enum { CHUNK = 1000, SHORT_PAUSE_MS = 10, IDLE_MS = 1000 };
 struct chunk {
     struct ferry_arena arena;
     atomic_size_t left;
+    size_t count, bytes;
+    size_t delivered; /* under the gate's lock */
+    bool passing;     /* there are no rows behind it, and Kafka takes as much at once */
     struct ferry_shipment shipments[CHUNK];
 };
 
@@ -40,7 +43,13 @@ void ferry_order_report_fed(struct ferry_order *order, struct ferry_shipment *sh
     struct chunk *chunk = shipment->owner;
     struct ferry_gate_of_topic *gate = shipment->gate;
     pthread_mutex_lock(&gate->lock);
-    ferry_order_report_row(order, shipment, report);
+    ferry_order_report_row(order, shipment, report, chunk->count == 1);
+    gate->passing -= chunk->passing;
+    chunk->delivered += report->code == FERRY_OK;
+    if (chunk->delivered == chunk->count && chunk->bytes > gate->proven_chunk)
+        gate->proven_chunk = chunk->bytes;
+    if (report->code == FERRY_RECORD_TOO_LARGE)
+        gate->chunk = chunk->count > 1 ? chunk->count / 2 : 1;
     bool drained = --gate->with_producer == 0;
     if (shipment->state == FERRY_SHIPMENT_DELIVERED)
         ferry_tally_publish(&order->tally);
@@ -88,14 +97,19 @@ static void hand_over(struct ferry_order *order, struct ferry_gate_of_topic *gat
     size_t i = 0;
     for (; i < count && code == FERRY_OK; i++) {
         struct ferry_shipment *shipment = &chunk->shipments[i];
-        *shipment = (struct ferry_shipment){
-            .record = &rows[i].record, .owner = chunk, .fed = true, .gate = gate, .sequence = rows[i].sequence};
+        *shipment = (struct ferry_shipment){.record = &rows[i].record,
+                                            .owner = chunk,
+                                            .fed = true,
+                                            .repeated = rows[i].handed,
+                                            .gate = gate,
+                                            .sequence = rows[i].sequence};
         atomic_fetch_add(&chunk->left, 1);
         pthread_mutex_lock(&gate->lock);
         code = ferry_order_give_to_producer(order, shipment);
+        gate->passing += chunk->passing && code == FERRY_OK;
         if (code != FERRY_OK)
             ferry_order_report_row(order, shipment,
-                                   &(struct ferry_report){.code = code, .reason = "too large for Kafka"});
+                                   &(struct ferry_report){.code = code, .reason = "too large for Kafka"}, true);
         pthread_mutex_unlock(&gate->lock);
         FERRY_CRASH_POINT("feed-between-rows");
         if (code != FERRY_OK)
@@ -106,20 +120,60 @@ static void hand_over(struct ferry_order *order, struct ferry_gate_of_topic *gat
             ferry_spool_unmark_handed(order->spool, rows[i].sequence);
 }
 
+/* How many rows to feed at once. Kafka says "too large" of a whole batch: then half of it, down to the one that is
+ * meant, and from there up again. */
+static size_t next_chunk(struct ferry_gate_of_topic *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    size_t chunk = gate->chunk > 0 && gate->chunk < CHUNK ? gate->chunk : CHUNK;
+    gate->chunk = chunk * 2;
+    pthread_mutex_unlock(&gate->lock);
+    return chunk;
+}
+
+static size_t counted_rows(struct ferry_gate_of_topic *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    size_t rows = gate->spooled;
+    pthread_mutex_unlock(&gate->lock);
+    return rows;
+}
+
+/* Rows that were counted before a sync are in the file, or damage hides them: then nobody will ever feed them, and the
+ * gate must not wait for them. */
+static void note_missing(struct ferry_gate_of_topic *gate, size_t missing)
+{
+    ferry_order_rows_gone(gate, missing);
+    ferry_log(FERRY_LOG_ERROR, "spool: rows are missing from the file: its disk is damaged",
+              FERRY_FIELDS(ferry_field_slice("topic", gate->topic), ferry_number("rows", (int64_t)missing)));
+}
+
+static void measure(struct chunk *chunk, const struct ferry_gate_of_topic *gate, const struct ferry_spool_row *rows,
+                    size_t count, size_t wanted)
+{
+    chunk->count = count;
+    for (size_t i = 0; i < count; i++)
+        chunk->bytes += ferry_order_bytes_of(&rows[i].record);
+    chunk->passing = count < wanted && chunk->bytes <= gate->proven_chunk;
+}
+
 /* The next rows of a topic of which the producer holds nothing. */
 static enum ferry_code feed(struct ferry_order *order, struct ferry_gate_of_topic *gate, struct chunk *chunk,
                             struct ferry_error *error)
 {
     struct ferry_spool_row *rows;
-    size_t count, damaged;
+    size_t count, damaged, counted = counted_rows(gate), wanted = next_chunk(gate);
     /* What was reported is deleted before rows are read: none is fed a second time. */
     enum ferry_code code = ferry_spool_sync(order->spool);
     if (code == FERRY_OK)
-        code = ferry_spool_read(order->spool, gate->topic, CHUNK, &chunk->arena, &rows, &count, &damaged, error);
+        code = ferry_spool_read(order->spool, gate->topic, wanted, &chunk->arena, &rows, &count, &damaged, error);
     if (code != FERRY_OK)
         return code;
     FERRY_CRASH_POINT("feed-after-read");
     ferry_order_rows_gone(gate, damaged);
+    measure(chunk, gate, rows, count, wanted);
+    if (count == 0 && damaged == 0)
+        note_missing(gate, counted);
     if (!mark_rows(order, rows, count, chunk))
         return ferry_fail(error, FERRY_SYSTEM, "the spool could not note what is handed over");
     FERRY_CRASH_POINT("feed-after-mark");

@@ -20,6 +20,10 @@ struct ferry_gate_of_topic {
     size_t spooled;        /* rows; the gate is closed while there is one */
     bool feeding;          /* and while the feeder has the topic in hand */
     int64_t not_before_ms; /* feeding failed: pause */
+    size_t proven_bytes;   /* a record as large as this Kafka has taken */
+    size_t passing;        /* rows that were handed over last of all: the gate does not wait for them */
+    size_t proven_chunk;   /* bytes: Kafka has taken so many rows of this topic at once */
+    size_t chunk;          /* rows to feed at once; 0: as many as the feeder likes */
 };
 
 struct ferry_order {
@@ -45,9 +49,12 @@ struct ferry_order {
 /* Under the gate's lock; on FERRY_OK there will be a report. */
 FERRY_NODISCARD enum ferry_code ferry_order_give_to_producer(struct ferry_order *order,
                                                              struct ferry_shipment *shipment);
-/* A row, fed or given up: it is in Kafka, can never be, or stays for the feeder. Under the gate's lock. */
+/* A row, fed or given up: it is in Kafka, can never be, or stays for the feeder. `alone`: no other record of the topic
+ * was on its way, so what is said is said of this one. Under the gate's lock. */
 void ferry_order_report_row(struct ferry_order *order, struct ferry_shipment *shipment,
-                            const struct ferry_report *report);
+                            const struct ferry_report *report, bool alone);
+/* What counts for Kafka's limits, nearly. */
+size_t ferry_order_bytes_of(const struct ferry_record *record);
 /* So many rows less; the gate opens when none is left. */
 void ferry_order_rows_gone(struct ferry_gate_of_topic *gate, size_t count);
 /* Nothing of the topic is fed for so long. Under the gate's lock. */

@@ -355,7 +355,9 @@ bool ferry_publisher_up(struct ferry_publisher *publisher)
 
 bool ferry_publisher_accepts(struct ferry_publisher *publisher)
 {
-    return ferry_outbound_ready(ferry_order_outbound(publisher->order)) || ferry_order_spool_accepts(publisher->order);
+    struct ferry_order *order = publisher->order;
+    return (ferry_outbound_ready(ferry_order_outbound(order)) && !ferry_order_is_blocked(order)) ||
+           ferry_order_spool_accepts(order);
 }
 
 void ferry_publisher_warm(struct ferry_publisher *publisher, const char *const *topics, size_t count)

@@ -608,6 +608,14 @@ int64_t ferry_spool_last_sequence(const struct ferry_spool *spool)
     return spool->last_sequence;
 }
 
+bool ferry_spool_is_broken(struct ferry_spool *spool)
+{
+    pthread_mutex_lock(&spool->lock);
+    bool broken = spool->broken;
+    pthread_mutex_unlock(&spool->lock);
+    return broken;
+}
+
 bool ferry_spool_accepts(struct ferry_spool *spool)
 {
     pthread_mutex_lock(&spool->lock);

@@ -66,6 +66,8 @@ void ferry_spool_look(struct ferry_spool *spool);
 
 /* The highest sequence number that was ever stored here; the next one is above it. */
 int64_t ferry_spool_last_sequence(const struct ferry_spool *spool);
+/* A commit failed, and its file is not sound again yet. Any thread. */
+bool ferry_spool_is_broken(struct ferry_spool *spool);
 /* Can it take an event of an ordinary size at this moment? (readiness) Any thread. */
 bool ferry_spool_accepts(struct ferry_spool *spool);
 /* Rows that are stored or queued. Any thread. */

@@ -202,6 +202,17 @@ static void assert_topic(struct fixture *f, const char *topic, int count, const 
 
 /* ---- the spool, once nobody has it ---- */
 
+static void execute(struct fixture *f, const char *command)
+{
+    char path[128];
+    sqlite3 *database;
+    snprintf(path, sizeof path, "%s/spool.db", f->directory);
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    sqlite3_busy_timeout(database, 5000);
+    assert_int_equal(sqlite3_exec(database, command, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(database);
+}
+
 static int count_rows(struct fixture *f, const char *table)
 {
     char path[128], query[64];
@@ -320,9 +331,9 @@ static void a_report_in_the_same_moment_as_the_give_up_leaves_no_row_and_repeats
     assert_int_equal(count_rows(f, "rows"), 0);
 }
 
-static void a_restart_feeds_rows_with_the_mark_only_where_they_were_handed_over(void **state)
+/* Three rows of which the first was given to the producer, which never reached Kafka; the bridge was ended. */
+static void leave_rows(struct fixture *f)
 {
-    struct fixture *f = *state;
     open_order(f);
     broker(f, false);
     send_item(f, 1, "a");
@@ -333,6 +344,22 @@ static void a_restart_feeds_rows_with_the_mark_only_where_they_were_handed_over(
     close_order(f);
     assert_each_settled_and_released_once(f, 1, 2);
     assert_int_equal(count_rows(f, "rows"), 2);
+}
+
+static void a_stop_leaves_no_mark_on_what_never_left_the_bridge(void **state)
+{
+    struct fixture *f = *state;
+    leave_rows(f);
+    open_order(f);
+    broker(f, true);
+    assert_topic(f, "a", 2, "1 2");
+}
+
+static void a_restart_feeds_rows_with_the_mark_only_where_they_were_handed_over(void **state)
+{
+    struct fixture *f = *state;
+    leave_rows(f);
+    execute(f, "UPDATE rows SET handed = 1 WHERE sequence = 1"); /* as a crash would have left it */
     open_order(f);
     send_item(f, 3, "a"); /* behind them, although the producer is idle */
     assert_settled(f, 3, FERRY_SPOOLED);
@@ -363,6 +390,56 @@ static void a_row_too_large_for_kafka_is_set_aside_and_the_gate_opens(void **sta
     close_order(f);
     assert_int_equal(count_rows(f, "rows"), 0);
     assert_int_equal(count_rows(f, "aside"), 1);
+}
+
+/* Kafka refuses a batch as a whole. */
+static void rows_that_shared_a_batch_with_one_too_large_are_not_set_aside(void **state)
+{
+    struct fixture *f = *state;
+    open_order(f);
+    broker(f, false);
+    send_item(f, 1, "a");
+    give_up(f, 1);
+    for (int i = 2; i <= 9; i++)
+        send_item(f, i, "a");
+    assert_settled(f, 9, FERRY_SPOOLED);
+    rd_kafka_mock_push_request_errors(f->cluster->mock, 0 /* Produce */, 3, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    broker(f, true);
+    assert_topic(f, "a", 9, "1 2 3 4 5 6 7 8 9");
+    close_order(f);
+    assert_int_equal(count_rows(f, "rows"), 0);
+    assert_int_equal(count_rows(f, "aside"), 0);
+}
+
+static void a_record_that_shared_a_batch_with_one_too_large_is_not_refused_for_it(void **state)
+{
+    struct fixture *f = *state;
+    open_order(f);
+    send_item(f, 1, "a");
+    assert_settled(f, 1, FERRY_OK);
+    rd_kafka_mock_push_request_errors(f->cluster->mock, 0 /* Produce */, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    send_item(f, 2, "a");
+    assert_settled(f, 2, FERRY_SPOOLED);
+    assert_topic(f, "a", 2, "1 2");
+}
+
+static void rows_that_damage_hides_do_not_hold_the_gate_closed(void **state)
+{
+    struct fixture *f = *state;
+    open_order(f);
+    broker(f, false);
+    send_item(f, 1, "a");
+    give_up(f, 1);
+    send_item(f, 2, "a");
+    send_item(f, 3, "a");
+    assert_settled(f, 3, FERRY_SPOOLED);
+    execute(f, "DELETE FROM rows WHERE sequence = 2");
+    broker(f, true);
+    assert_topic(f, "a", 2, "1 3");
+    pause_ms(1000);
+    send_item(f, 4, "a");
+    assert_settled(f, 4, FERRY_OK);
 }
 
 static void a_topic_that_is_refused_does_not_hold_up_others(void **state)
@@ -486,7 +563,11 @@ int main(void)
         ORDER_TEST(order_holds_across_an_outage),
         ORDER_TEST(a_report_in_the_same_moment_as_the_give_up_leaves_no_row_and_repeats_nothing),
         ORDER_TEST(a_restart_feeds_rows_with_the_mark_only_where_they_were_handed_over),
+        ORDER_TEST(a_stop_leaves_no_mark_on_what_never_left_the_bridge),
         ORDER_TEST(a_row_too_large_for_kafka_is_set_aside_and_the_gate_opens),
+        ORDER_TEST(rows_that_shared_a_batch_with_one_too_large_are_not_set_aside),
+        ORDER_TEST(a_record_that_shared_a_batch_with_one_too_large_is_not_refused_for_it),
+        ORDER_TEST(rows_that_damage_hides_do_not_hold_the_gate_closed),
         ORDER_TEST(a_topic_that_is_refused_does_not_hold_up_others),
         ORDER_TEST(a_full_spool_acknowledges_nothing),
         ORDER_TEST(a_spool_that_cannot_be_read_is_refused_at_the_start),
