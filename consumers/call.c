@@ -50,25 +50,37 @@ static void finish(struct ferry_engine *engine, struct ferry_task *task, const s
     }
     ferry_task_withdraw(engine, task);
     ferry_report_outcome(engine, task, next->outcome, next->code, next->reason);
-    ferry_engine_lock(engine);
-    ferry_task_settle(engine, task);
-    ferry_engine_unlock(engine);
+    ferry_task_conclude(engine, task, next->outcome);
 }
 
-/* The lane waits. (What waits longer than a minute could go to a retry topic from here: docs/decisions/lanes.md.) */
+/* Does it wait in the retry topic? An entry always does; the record of an input does when the next attempt is later
+ * than `retry.in_lane` after the first failure. */
+static bool waits_outside(const struct ferry_engine *engine, const struct ferry_task *task, int64_t next_ms)
+{
+    if (task->row != NULL)
+        return true;
+    return engine->retry_width > 0 && next_ms - task->first_failure_ms > ferry_engine_worker(engine)->retry_in_lane_ms;
+}
+
+/* The lane waits, here or in the retry topic. */
 static void again(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next, int64_t now_ms)
 {
     ferry_task_withdraw(engine, task);
     ferry_report_outcome(engine, task, FERRY_OUTCOME_RETRY, next->code, next->reason);
     ferry_effect_done(&task->effect);
+    int64_t wall_ms = ferry_clock_wall_ms(), due_ms = wall_ms + next->delay_ms;
     ferry_engine_lock(engine);
-    task->failed = true;
     if (task->first_failure_ms == 0)
-        task->first_failure_ms = now_ms;
+        task->first_failure_ms = wall_ms;
     if (next->code == FERRY_HTTP_BUSY && task->slot->destination != NULL)
         ferry_pace_block(&task->slot->destination->pace, now_ms + next->delay_ms);
-    ferry_task_put_off(engine, task, FERRY_TASK_WAITING, now_ms + next->delay_ms);
+    bool outside = waits_outside(engine, task, due_ms);
+    task->failed = !outside;
+    if (!outside)
+        ferry_task_put_off(engine, task, FERRY_TASK_WAITING, now_ms + next->delay_ms);
     ferry_engine_unlock(engine);
+    if (outside)
+        ferry_task_requeue(engine, task, due_ms, next);
 }
 
 static void follow(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next, int64_t now_ms)
@@ -86,7 +98,7 @@ static void bury(struct ferry_engine *engine, struct ferry_task *task, const str
     bool doubtful = next->outcome == FERRY_OUTCOME_DOUBTFUL;
     ferry_engine_lock(engine);
     if (doubtful)
-        ferry_once_mark(engine->once, &task->key, ferry_clock_wall_ms());
+        ferry_once_mark_doubt(engine->once, &task->key, ferry_clock_wall_ms());
     else if (next->code == FERRY_DESTINATION_DEAD)
         park(task->slot, now_ms, next->reason);
     else if (next->code != FERRY_RETRIES_EXHAUSTED)
@@ -100,7 +112,7 @@ static void bury(struct ferry_engine *engine, struct ferry_task *task, const str
 void ferry_task_apply(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_verdict *verdict)
 {
     int64_t now_ms = ferry_clock_mono_ms();
-    int64_t failing_ms = task->first_failure_ms != 0 ? now_ms - task->first_failure_ms : 0;
+    int64_t failing_ms = task->first_failure_ms != 0 ? ferry_clock_wall_ms() - task->first_failure_ms : 0;
     struct ferry_next next;
     ferry_decide(verdict, engine->channel->worker(task->generation->config), task->attempts, failing_ms, ferry_random(),
                  &next);

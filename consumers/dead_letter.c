@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/clock.h"
+#include "core/retry_record.h"
 
 static const char *const mark_names[] = {"ferry-error",  "ferry-reason", "ferry-attempts",
                                          "ferry-origin", "ferry-route",  "ferry-failed-at"};
@@ -15,14 +16,6 @@ char *ferry_internal_topic(const struct ferry_topics_config *topics, const char 
     char name[512];
     int len = snprintf(name, sizeof name, "%s.%s.%s", topics->internal, worker, what);
     return ferry_arena_text(arena, ferry_slice_of(name, (size_t)len));
-}
-
-static bool is_mark(struct ferry_slice name)
-{
-    for (size_t i = 0; i < MARKS; i++)
-        if (ferry_slice_is(name, mark_names[i]))
-            return true;
-    return false;
 }
 
 /* "topic/partition/offset". */
@@ -54,10 +47,9 @@ enum ferry_code ferry_dead_letter_make(const struct ferry_dead_letter *letter, c
     struct ferry_pair *headers = ferry_arena_new_array(arena, origin->header_count + MARKS, sizeof *headers);
     if (headers == NULL)
         return FERRY_MEMORY;
-    size_t count = 0;
-    for (size_t i = 0; i < origin->header_count; i++)
-        if (!is_mark(origin->headers[i].name))
-            headers[count++] = origin->headers[i];
+    size_t count = ferry_retry_letter_original(origin).header_count;
+    if (count > 0)
+        memcpy(headers, origin->headers, count * sizeof *headers);
     const struct ferry_slice values[MARKS] = {
         ferry_slice_from(ferry_code_name(letter->error)),
         ferry_slice_from(letter->reason),

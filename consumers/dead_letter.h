@@ -18,8 +18,8 @@ struct ferry_dead_letter {
 char *ferry_internal_topic(const struct ferry_topics_config *topics, const char *worker, const char *what,
                            struct ferry_arena *arena);
 
-/* The record that goes there: value, key and headers of `origin` byte-identical, without the marks of an earlier death
- * (after a redrive), and this one's: ferry-error, ferry-reason, ferry-attempts, ferry-origin, ferry-route,
+/* The record that goes there: value, key and headers of `origin` byte-identical, but for the block of an
+ * earlier death at their end, and this one's: ferry-error, ferry-reason, ferry-attempts, ferry-origin, ferry-route,
  * ferry-failed-at. Borrowed from `origin` and `letter`, or in the arena. Fails with FERRY_MEMORY. */
 FERRY_NODISCARD enum ferry_code ferry_dead_letter_make(const struct ferry_dead_letter *letter,
                                                        const struct ferry_record *origin, const char *topic,

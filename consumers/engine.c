@@ -40,7 +40,7 @@ const struct ferry_worker_config *ferry_engine_worker(const struct ferry_engine 
 
 /* ---- slots: routes across reloads ---- */
 
-static struct ferry_slot *slot_of(struct ferry_engine *engine, const char *name)
+struct ferry_slot *ferry_engine_slot(struct ferry_engine *engine, const char *name)
 {
     for (struct ferry_slot *slot = engine->slots; slot != NULL; slot = slot->next)
         if (strcmp(slot->name, name) == 0)
@@ -78,7 +78,7 @@ static enum ferry_code bind_slots(struct ferry_engine *engine, const struct ferr
     const struct ferry_channel *channel = engine->channel;
     size_t count = channel->route_count(config);
     for (size_t i = 0; i < count; i++)
-        if (slot_of(engine, channel->route(config, i)->name) == NULL)
+        if (ferry_engine_slot(engine, channel->route(config, i)->name) == NULL)
             return FERRY_MEMORY;
     for (struct ferry_slot *slot = engine->slots; slot != NULL; slot = slot->next) {
         slot->index = -1;
@@ -87,7 +87,7 @@ static enum ferry_code bind_slots(struct ferry_engine *engine, const struct ferr
         ferry_series_set(slot->parked, 0);
     }
     for (size_t i = 0; i < count; i++) {
-        struct ferry_slot *slot = slot_of(engine, channel->route(config, i)->name);
+        struct ferry_slot *slot = ferry_engine_slot(engine, channel->route(config, i)->name);
         struct ferry_slice destination = {0};
         slot->index = (ptrdiff_t)i;
         slot->rate = channel->pace != NULL ? channel->pace(config, i, &destination) : (struct ferry_rate){0};
@@ -129,6 +129,7 @@ static void init_conditions(struct ferry_engine *engine)
     pthread_cond_init(&engine->work, &attributes);
     pthread_cond_init(&engine->settled, &attributes);
     pthread_cond_init(&engine->restore, &attributes);
+    pthread_cond_init(&engine->retrieve, &attributes);
     pthread_condattr_destroy(&attributes);
 }
 
@@ -143,7 +144,9 @@ static enum ferry_code name_topics(struct ferry_engine *engine)
 {
     engine->dead_letter_topic = topic_name(engine, "dlq");
     engine->effects_topic = topic_name(engine, "effects");
-    return engine->dead_letter_topic != NULL && engine->effects_topic != NULL ? FERRY_OK : FERRY_MEMORY;
+    engine->retry_topic = topic_name(engine, "retry");
+    bool named = engine->dead_letter_topic != NULL && engine->effects_topic != NULL && engine->retry_topic != NULL;
+    return named ? FERRY_OK : FERRY_MEMORY;
 }
 
 enum ferry_code ferry_engine_init(struct ferry_engine *engine, const struct ferry_channel *channel,
@@ -163,7 +166,10 @@ enum ferry_code ferry_engine_init(struct ferry_engine *engine, const struct ferr
         return code;
     engine->resubscribe = false;
     engine->once = ferry_once_new(channel->worker(engine->current->config)->dedupe_window_ms, FERRY_ONCE_KEYS);
-    return engine->once != NULL ? FERRY_OK : FERRY_MEMORY;
+    engine->retries = ferry_retry_index_new();
+    if (engine->once == NULL || engine->retries == NULL)
+        return FERRY_MEMORY;
+    return ferry_marks_open(engine);
 }
 
 void ferry_engine_done(struct ferry_engine *engine)
@@ -181,6 +187,8 @@ void ferry_engine_done(struct ferry_engine *engine)
     ferry_lanes_done(&engine->lanes);
     ferry_timers_done(&engine->timers);
     ferry_once_free(engine->once);
+    ferry_retry_index_free(engine->retries);
+    ferry_marks_close(engine);
     ferry_generation_drop(engine->current);
     for (struct ferry_slot *slot = engine->slots, *next; slot != NULL; slot = next) {
         next = slot->next;
@@ -195,10 +203,12 @@ void ferry_engine_done(struct ferry_engine *engine)
     free(engine->partitions);
     free(engine->dead_letter_topic);
     free(engine->effects_topic);
+    free(engine->retry_topic);
     ferry_arena_done(&engine->subscription_arena);
     pthread_cond_destroy(&engine->work);
     pthread_cond_destroy(&engine->settled);
     pthread_cond_destroy(&engine->restore);
+    pthread_cond_destroy(&engine->retrieve);
     pthread_mutex_destroy(&engine->lock);
     pthread_mutex_destroy(&engine->producer_lock);
 }

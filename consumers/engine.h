@@ -6,8 +6,9 @@
  *   poller      all calls of the consumer; intake.c. Never waits but in a rebalance, bounded
  *   evaluators  perform.c: take a task that is ready, render, hand the exchange to the client
  *   client      call.c: the answer, and what follows from it
- *   producer    publish.c: the reports of dead letters and marks
- *   restorer    marks.c: reads the marks of a partition back before its first effect
+ *   producer    publish.c: the reports of dead letters, marks and of what goes to the retry topic
+ *   restorer    marks.c: reads the marks of a partition back before its first effect, and follows the retry topic
+ *   retriever   retrieve.c: brings what is due from the retry topic
  *
  * One lock guards everything in `struct ferry_engine` and the lists in what hangs on it. A task is worked on by one
  * thread at a time, which owns its other members meanwhile:
@@ -21,7 +22,8 @@
  *      │ ├─▶ MARKING   a mark is on its way to Kafka ─▶ the call ───────────────────────────┤
  *   CALLING     the client has it                         or settled                        │
  *      │ ├─▶ FOLLOWING until the next exchange of an effect that was accepted ──────────────┘
- *      │ └─▶ BURYING   its dead letter is on its way to Kafka ─▶ settled
+ *      │ ├─▶ BURYING   its dead letter is on its way to Kafka ─▶ settled
+ *      │ └─▶ NOTING    what it is to the retry topic is on its way to Kafka ─▶ settled, or waits there
  *   settled     the record is done for this route; the next of the lane becomes READY
  *
  * A task is "begun" while it is RUNNING or in a state after that, and while something of it stands in the world or in
@@ -29,7 +31,10 @@
  * again.
  *
  * Marks: before a call that must not be repeated an intent is written, and the call is made after its report; after an
- * effect its mark is written, and the record is settled after that report. */
+ * effect its mark is written, and the record is settled after that report.
+ *
+ * A task is made of a record of an input topic, or of an entry of the retry topic that is due; then `row` is its place
+ * in the index, and its partition is the one of the retry topic. docs/decisions/retry.md. */
 #ifndef FERRY_CONSUMERS_ENGINE_H
 #define FERRY_CONSUMERS_ENGINE_H
 
@@ -42,6 +47,7 @@
 #include "consumers/offsets.h"
 #include "consumers/once.h"
 #include "consumers/pace.h"
+#include "consumers/retry_index.h"
 #include "consumers/timers.h"
 #include "consumers/worker.h"
 #include "core/kafka/consumer.h"
@@ -51,6 +57,8 @@
 enum {
     FERRY_HELD_RECORDS = 10000,          /* a partition with more is paused … */
     FERRY_HELD_BYTES = 64 * 1024 * 1024, /* … or with more bytes; resumed at half of it */
+    FERRY_HELD_OFFSETS = 1000000,        /* … or with so many offsets between the first unsettled and the newest */
+    FERRY_RETRIEVED = 256,               /* entries of the retry topic that are tasks at the same time */
     FERRY_PROBE_MS = 5 * 60 * 1000,      /* between two calls to a dead destination */
     FERRY_CLAIM_AGAIN_MS = 200,          /* while another record is at the same effect */
     FERRY_EVALUATORS = 2
@@ -91,7 +99,8 @@ struct ferry_slot {
     struct ferry_task_list gated;
     int64_t probe_ms; /* parked: when the next call may be made (monotonic); 0: not parked */
 
-    size_t waiting; /* tasks that failed and wait for their next attempt */
+    size_t waiting;     /* tasks that failed and wait for their next attempt */
+    size_t outstanding; /* entries in those partitions of the retry topic that are ours */
     struct ferry_series *outcomes[FERRY_OUTCOME_COUNT];
     struct ferry_series *effect_seconds;
     struct ferry_series *end_to_end_seconds;
@@ -103,8 +112,10 @@ struct ferry_slot {
 struct ferry_held_partition {
     char *topic;
     int32_t number;
+    bool retry; /* of the retry topic: ours are its entries, by the index; nothing is fetched */
     struct ferry_offsets offsets;
-    size_t bytes; /* of the records that are held */
+    size_t records; /* that are held */
+    size_t bytes;   /* of them */
     size_t tasks;
     size_t begun;
     struct ferry_task *first, *last; /* all tasks of it, the oldest first */
@@ -122,6 +133,7 @@ struct ferry_delivery {
     struct ferry_arena arena;
     struct ferry_event event;
     struct ferry_error unreadable; /* code FERRY_OK: `event` is good */
+    struct ferry_retry_note note;  /* of an entry of the retry topic; `fetched` is its original then */
     uint64_t serial;
     size_t bytes;
     int references; /* tasks; under the lock */
@@ -136,7 +148,19 @@ enum ferry_task_state {
     FERRY_TASK_CALLING,
     FERRY_TASK_FOLLOWING,
     FERRY_TASK_MARKING,
-    FERRY_TASK_BURYING
+    FERRY_TASK_BURYING,
+    FERRY_TASK_NOTING
+};
+
+/* What a task has to write before it goes on. */
+enum ferry_writing {
+    FERRY_WRITE_NOTHING,
+    FERRY_WRITE_MARK,   /* of its effect: task->mark */
+    FERRY_WRITE_LETTER, /* its dead letter */
+    FERRY_WRITE_ENTRY,  /* that it waits in the retry topic from now on */
+    FERRY_WRITE_AGAIN,  /* that its entry goes on waiting */
+    FERRY_WRITE_DONE,   /* that its entry is settled */
+    FERRY_WRITE_COUNT
 };
 
 /* After the report of a mark. */
@@ -153,7 +177,8 @@ struct ferry_task {
     enum ferry_task_state state;
     struct ferry_held_partition *partition;
     struct ferry_delivery *delivery;
-    struct ferry_slot *slot; /* NULL: the record cannot be read, it only has to be buried */
+    struct ferry_slot *slot;     /* NULL: the record cannot be read, it only has to be buried */
+    struct ferry_retry_row *row; /* of an entry of the retry topic, taken; NULL: a record of an input */
 
     bool failed; /* counted in slot->waiting while it waits */
     bool claimed;
@@ -164,7 +189,8 @@ struct ferry_task {
     uint64_t caps[FERRY_LIMITS];   /* that its last call was counted in */
     size_t cap_count;
     int attempts;
-    int64_t first_failure_ms; /* monotonic; 0: none */
+    int64_t first_failure_ms; /* wall clock; 0: none */
+    int64_t due_ms;           /* of what goes to the retry topic: when it is due there (wall clock) */
     int64_t started_ms;       /* when an evaluator took it last */
     int64_t called_ms;        /* of the attempt's first exchange */
 
@@ -175,11 +201,11 @@ struct ferry_task {
     struct ferry_call *call; /* while CALLING */
 
     /* What is left to do when it runs next; nothing of it: to be tried. */
-    bool intended;          /* an intent stands in the log: make the call */
-    const char *mark;       /* this mark has to be written; NULL: none */
-    enum ferry_after after; /* … and then that */
-    bool burying;           /* the dead letter has to be written */
-    struct ferry_next end;  /* what it is settled or buried as */
+    bool intended;              /* an intent stands in the log: make the call */
+    enum ferry_writing writing; /* changed only while it is begun */
+    const char *mark;           /* which one … */
+    enum ferry_after after;     /* … and what comes after it */
+    struct ferry_next end;      /* what it is settled, buried or put behind as */
     int publish_failures;
 };
 
@@ -190,6 +216,7 @@ struct ferry_engine {
     struct ferry_consumer *consumer; /* of the poller */
     char *dead_letter_topic;
     char *effects_topic;
+    char *retry_topic;
 
     pthread_mutex_t producer_lock; /* taken alone, never inside `lock` */
     struct ferry_producer *producer;
@@ -210,7 +237,12 @@ struct ferry_engine {
     struct ferry_once *once;
     int32_t effects_width; /* partitions of the effects topic; 0: there is none, marks are kept in memory alone */
     unsigned restore_batch;
-    pthread_cond_t restore; /* a partition has to be restored */
+    pthread_cond_t restore;           /* a partition has to be restored */
+    struct ferry_marks_reader *marks; /* marks.c's own */
+    struct ferry_retry_index *retries;
+    int32_t retry_width;     /* partitions of the retry topic; 0: there is none, what fails waits in its lane alone */
+    pthread_cond_t retrieve; /* something of the index has changed that may be due */
+    size_t retrieved;        /* tasks with a row */
     uint64_t serial;
     struct ferry_arena subscription_arena;
     struct ferry_strings subscription; /* of the poller */
@@ -249,13 +281,16 @@ FERRY_NODISCARD enum ferry_code ferry_engine_adopt(struct ferry_engine *engine, 
 void ferry_generation_drop(struct ferry_generation *generation);
 /* The worker's part of the current configuration; the lock is held. */
 const struct ferry_worker_config *ferry_engine_worker(const struct ferry_engine *engine);
+/* The slot of that route, made if need be: it may be gone from the configuration. The lock is held. NULL: no memory. */
+struct ferry_slot *ferry_engine_slot(struct ferry_engine *engine, const char *route);
 uint32_t ferry_random(void);
 
 /* ---- tasks.c: the lock is held in all of them, but ferry_tasks_next's caller sleeps in it ---- */
 
-/* A new task of a record goes to the end of its lane. Fails with FERRY_MEMORY. */
+/* A new task of a record goes to the end of its lane; one of the retry topic has a row. Fails with FERRY_MEMORY. */
 FERRY_NODISCARD enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_partition *partition,
-                                               struct ferry_delivery *delivery, struct ferry_slot *slot);
+                                               struct ferry_delivery *delivery, struct ferry_slot *slot,
+                                               struct ferry_retry_row *row);
 /* The next task that may run now (it is RUNNING then), or NULL. */
 struct ferry_task *ferry_tasks_take(struct ferry_engine *engine);
 /* The same, but waits for one. NULL: the engine has ended. */
@@ -276,8 +311,14 @@ void ferry_task_settle(struct ferry_engine *engine, struct ferry_task *task);
 /* Frees a task without settling its record. */
 void ferry_task_drop(struct ferry_engine *engine, struct ferry_task *task);
 bool ferry_task_begun(const struct ferry_task *task);
+/* May tasks of this partition begin now? */
+bool ferry_partition_may_begin(const struct ferry_held_partition *partition);
+/* ferry_retry_waiting of a slot, after a change. */
+void ferry_slot_count_waiting(struct ferry_slot *slot);
 /* Frees a delivery that no task holds. */
 void ferry_delivery_free(struct ferry_delivery *delivery);
+/* Takes the record and reads its event; no lock. NULL when memory ran out: the record is still the caller's. */
+struct ferry_delivery *ferry_delivery_new(struct ferry_fetched *fetched, uint64_t serial);
 
 /* ---- partitions.c: the lock is held ---- */
 
@@ -368,13 +409,57 @@ void ferry_task_bury(struct ferry_engine *engine, struct ferry_task *task, const
 /* Writes the mark, as often as it takes, and does what comes after it. Without an effects topic, at once. */
 void ferry_task_mark(struct ferry_engine *engine, struct ferry_task *task, const char *mark, enum ferry_after after,
                      const struct ferry_next *end);
-/* Tries again what could not be published. */
+/* Writes that to the retry topic, as often as it takes; see requeue.c. */
+void ferry_task_note(struct ferry_engine *engine, struct ferry_task *task, enum ferry_writing writing);
+/* Writes what is to be written (again). */
 void ferry_task_publish_again(struct ferry_engine *engine, struct ferry_task *task);
+/* Hands a record to the producer, whoever has it at this moment; the report's tag is the task, or NULL. */
+FERRY_NODISCARD enum ferry_code ferry_engine_send(struct ferry_engine *engine, const struct ferry_record *record,
+                                                  int32_t partition, struct ferry_task *task,
+                                                  struct ferry_error *error);
 /* Takes an intent back: the call had no effect. Not waited for. */
 void ferry_task_withdraw(struct ferry_engine *engine, struct ferry_task *task);
 FERRY_NODISCARD enum ferry_code ferry_engine_open_producer(struct ferry_engine *engine, struct ferry_error *error);
 /* Replaces a producer that is broken for good. */
 void ferry_engine_mend_producer(struct ferry_engine *engine);
+
+/* ---- requeue.c: to the retry topic, and back from it ---- */
+
+/* The task has to wait until `due_ms` (wall clock): an entry of the retry topic, or its entry's next attempt. `why`:
+ * the failure, or code FERRY_OK. The task is RUNNING and belongs to the callee. */
+void ferry_task_requeue(struct ferry_engine *engine, struct ferry_task *task, int64_t due_ms,
+                        const struct ferry_next *why);
+/* Settled without a letter: an entry by its `done`. The task is RUNNING and belongs to the callee. */
+void ferry_task_conclude(struct ferry_engine *engine, struct ferry_task *task, enum ferry_outcome outcome);
+/* Sends the note that task->writing names. From a successful send on the task may be gone. */
+FERRY_NODISCARD enum ferry_code ferry_note_send(struct ferry_engine *engine, struct ferry_task *task,
+                                                struct ferry_error *error);
+/* Its report has come, from that place: what follows. FERRY_MEMORY: nothing has, it has to be written once more. */
+FERRY_NODISCARD enum ferry_code ferry_note_written(struct ferry_engine *engine, struct ferry_task *task,
+                                                   int32_t partition, int64_t offset);
+/* Of a partition that holds too much, those that wait longest for their destination's pace go to the retry topic. The
+ * lock is held. */
+void ferry_partition_spill(struct ferry_engine *engine, struct ferry_held_partition *partition);
+
+/* ---- retrieve.c ---- */
+
+void *ferry_retriever_run(void *engine);
+
+/* ---- follow.c: reads along the retry topic, on the restorer's thread ---- */
+
+struct ferry_follower {
+    struct ferry_engine *engine;
+    struct ferry_consumer *reader; /* NULL: not open */
+    int32_t width;
+    int64_t look_ms; /* when to look for the topic again (monotonic) */
+    bool warned;
+};
+/* Everything that stands in the topic at this moment is in the index when it returns true; also when there is no topic
+ * for us. False: no broker answered, or the worker ends. Waits. */
+bool ferry_follower_catch_up(struct ferry_follower *follower, const struct ferry_config *config);
+/* Reads what has come, for up to `timeout_ms`. */
+void ferry_follower_poll(struct ferry_follower *follower, int timeout_ms);
+void ferry_follower_close(struct ferry_follower *follower);
 
 /* ---- marks.c ---- */
 
@@ -385,6 +470,22 @@ void ferry_engine_mend_producer(struct ferry_engine *engine);
 #define FERRY_MARK_DOUBT "doubt"
 
 void *ferry_restorer_run(void *engine);
+FERRY_NODISCARD enum ferry_code ferry_marks_open(struct ferry_engine *engine);
+void ferry_marks_close(struct ferry_engine *engine);
+/* Reads what has come to those partitions of the effects topic since they were read last. `wanted` by number, of
+ * `width`, or NULL: all. False: it has to be tried again. Any thread without the lock; waits. */
+bool ferry_marks_catch_up(struct ferry_engine *engine, const struct ferry_config *config, const bool *wanted,
+                          int32_t width);
+/* How many partitions the topic has for us; 0: there is none, -1: no broker answered. Waits. */
+int32_t ferry_engine_look_at_width(struct ferry_engine *engine, const struct ferry_config *config, const char *topic);
+/* The properties of the worker's clients: the common ones, its own, and `more` behind them (as many as there are before
+ * a NULL name). In the arena. */
+struct ferry_properties ferry_engine_properties(const struct ferry_engine *engine, const struct ferry_config *config,
+                                                const struct ferry_property *more, struct ferry_arena *arena);
+bool ferry_engine_is_stopping(struct ferry_engine *engine);
+/* A reference to the current configuration, and its end; no lock. */
+struct ferry_generation *ferry_engine_take_generation(struct ferry_engine *engine);
+void ferry_engine_drop_generation(struct ferry_engine *engine, struct ferry_generation *generation);
 
 /* ---- report.c ---- */
 

@@ -37,7 +37,7 @@ static size_t size_of(const struct ferry_record *record)
     return bytes;
 }
 
-static struct ferry_delivery *delivery_new(struct ferry_fetched *fetched, uint64_t serial)
+struct ferry_delivery *ferry_delivery_new(struct ferry_fetched *fetched, uint64_t serial)
 {
     struct ferry_delivery *delivery = calloc(1, sizeof *delivery);
     if (delivery == NULL)
@@ -67,7 +67,7 @@ static uint32_t give_to_routes(struct ferry_engine *engine, struct ferry_held_pa
         if (!ferry_route_wants(route, delivery->event.canonical))
             continue;
         wanted++;
-        if (partition != NULL && ferry_task_add(engine, partition, delivery, slot) != FERRY_OK)
+        if (partition != NULL && ferry_task_add(engine, partition, delivery, slot, NULL) != FERRY_OK)
             die("out of memory");
     }
     return wanted;
@@ -80,9 +80,15 @@ static uint32_t tasks_of(struct ferry_engine *engine, struct ferry_delivery *del
     return delivery->unreadable.code != FERRY_OK ? 1 : give_to_routes(engine, NULL, delivery);
 }
 
+static bool holds_more_than(const struct ferry_held_partition *partition, size_t part)
+{
+    return partition->records > FERRY_HELD_RECORDS / part || partition->bytes > FERRY_HELD_BYTES / part ||
+           partition->offsets.count > FERRY_HELD_OFFSETS / part;
+}
+
 static void pause_if_full(struct ferry_engine *engine, struct ferry_held_partition *partition)
 {
-    if (partition->paused || (partition->offsets.count <= FERRY_HELD_RECORDS && partition->bytes <= FERRY_HELD_BYTES))
+    if (partition->paused || !holds_more_than(partition, 1))
         return;
     partition->paused = true;
     ferry_consumer_pause(engine->consumer, partition->topic, partition->number);
@@ -99,10 +105,11 @@ static void enter(struct ferry_engine *engine, struct ferry_held_partition *part
         return;
     }
     partition->bytes += delivery->bytes;
+    partition->records++;
     delivery->references = 1; /* ours, so that a task which ends at once does not take the record with it */
     if (delivery->unreadable.code == FERRY_OK)
         give_to_routes(engine, partition, delivery);
-    else if (ferry_task_add(engine, partition, delivery, NULL) != FERRY_OK)
+    else if (ferry_task_add(engine, partition, delivery, NULL, NULL) != FERRY_OK)
         die("out of memory");
     delivery->references--;
     pause_if_full(engine, partition);
@@ -126,12 +133,14 @@ static struct ferry_held_partition *begin_again(struct ferry_engine *engine, str
 
 static void take(struct ferry_engine *engine, struct ferry_fetched *fetched)
 {
-    struct ferry_delivery *delivery = delivery_new(fetched, ++engine->serial);
+    struct ferry_delivery *delivery = ferry_delivery_new(fetched, ++engine->serial);
     if (delivery == NULL)
         die("out of memory");
     const struct ferry_record *record = &fetched->record;
     ferry_engine_lock(engine);
     struct ferry_held_partition *partition = ferry_partition_find(engine, record->topic, record->partition);
+    if (partition != NULL && partition->retry)
+        partition = NULL; /* before it could be paused; the retriever brings what is due */
     if (partition != NULL && !ferry_offsets_follows(&partition->offsets, record->offset))
         partition = begin_again(engine, partition);
     if (partition != NULL && !partition->revoking)
@@ -145,19 +154,29 @@ static void take(struct ferry_engine *engine, struct ferry_fetched *fetched)
 
 static void store(struct ferry_engine *engine, struct ferry_held_partition *partition)
 {
-    if (partition->gone || partition->offsets.next <= partition->stored)
+    int64_t next =
+        partition->retry ? ferry_retry_index_settled(engine->retries, partition->number) : partition->offsets.next;
+    if (partition->gone || next <= partition->stored)
         return;
-    partition->stored = partition->offsets.next;
+    partition->stored = next;
     ferry_consumer_store(engine->consumer, partition->topic, partition->number, partition->stored);
 }
 
 static void resume_if_room(struct ferry_engine *engine, struct ferry_held_partition *partition)
 {
-    if (!partition->paused || partition->gone || partition->offsets.count > FERRY_HELD_RECORDS / 2 ||
-        partition->bytes > FERRY_HELD_BYTES / 2)
+    if (!partition->paused || partition->gone || partition->retry || holds_more_than(partition, 2))
         return;
     partition->paused = false;
     ferry_consumer_resume(engine->consumer, partition->topic, partition->number);
+}
+
+/* The retry topic is in the subscription for the sake of its owners alone: nothing of it is fetched that way. */
+static void pause_retry(struct ferry_engine *engine, struct ferry_held_partition *partition)
+{
+    if (!partition->retry || partition->paused || partition->gone)
+        return;
+    partition->paused = true;
+    ferry_consumer_pause(engine->consumer, partition->topic, partition->number);
 }
 
 static void keep_house(struct ferry_engine *engine)
@@ -165,8 +184,27 @@ static void keep_house(struct ferry_engine *engine)
     ferry_engine_lock(engine);
     for (size_t i = 0; i < engine->partition_count; i++) {
         store(engine, engine->partitions[i]);
+        pause_retry(engine, engine->partitions[i]);
         resume_if_room(engine, engine->partitions[i]);
     }
+    ferry_engine_unlock(engine);
+}
+
+/* Now and then: what waits outside is counted, and partitions that are full are relieved. */
+static void look_after_waiting(struct ferry_engine *engine)
+{
+    ferry_engine_lock(engine);
+    for (struct ferry_slot *slot = engine->slots; slot != NULL; slot = slot->next) {
+        slot->outstanding = 0;
+        for (size_t i = 0; i < engine->partition_count; i++)
+            if (engine->partitions[i]->retry && !engine->partitions[i]->gone)
+                slot->outstanding +=
+                    ferry_retry_index_count(engine->retries, engine->partitions[i]->number, slot->name);
+        ferry_slot_count_waiting(slot);
+    }
+    for (size_t i = 0; i < engine->partition_count; i++)
+        if (engine->partitions[i]->paused)
+            ferry_partition_spill(engine, engine->partitions[i]);
     ferry_engine_unlock(engine);
 }
 
@@ -280,6 +318,7 @@ static enum ferry_code open_consumer(struct ferry_engine *engine, struct ferry_e
     const struct ferry_consumer_options options = {.group = worker->group,
                                                    .topics = engine->subscription,
                                                    .start = worker->start,
+                                                   .from_beginning = engine->retry_topic,
                                                    .common = config->kafka,
                                                    .overrides = worker->kafka};
     const struct ferry_consumer_listener listener = {engine, assigned, revoked};
@@ -339,6 +378,7 @@ static void poll_once(struct ferry_engine *engine, int64_t *house_ms, int64_t *l
     }
     if (now_ms >= *lag_ms) {
         ferry_consumer_update_lag(engine->consumer);
+        look_after_waiting(engine);
         *lag_ms = now_ms + LAG_MS;
     }
 }

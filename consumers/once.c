@@ -9,12 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FREE = 0, CLAIMED = -1 }; /* values of `when_ms` that are no moment */
+enum {
+    FREE = 0, /* values of `when_ms` that are no moment */
+    CLAIMED = -1,
+    SAME_MARK_MS = 60 * 1000 /* an own mark that is read back carries the time at which Kafka took it */
+};
+
+enum what {
+    DONE,   /* it took effect */
+    DOUBT,  /* it may have; its dead letter is written */
+    INTENT, /* begun by a worker that died */
+};
 
 struct entry {
     struct ferry_once_key key;
     int64_t when_ms; /* of the mark; FREE or CLAIMED */
-    bool intent;     /* begun by a worker that died: a mark of that moment */
+    enum what what;
 };
 
 struct ring_mark {
@@ -192,7 +202,7 @@ enum ferry_claim ferry_once_claim(struct ferry_once *once, const struct ferry_on
         return FERRY_CLAIM_BUSY;
     /* Marks that are read back may lie in the ring behind younger ones, so the time decides, not the presence. */
     bool is_marked = entry->when_ms != FREE && entry->when_ms + once->window_ms > wall_ms;
-    bool is_intent = is_marked && entry->intent;
+    bool is_intent = is_marked && entry->what == INTENT;
     if (is_marked && !is_intent)
         return FERRY_CLAIM_DONE;
     struct entry *claimed = enter(once, key);
@@ -203,7 +213,7 @@ enum ferry_claim ferry_once_claim(struct ferry_once *once, const struct ferry_on
     return is_intent ? FERRY_CLAIM_DOUBT : FERRY_CLAIM_OURS;
 }
 
-static void mark(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms, bool intent)
+static void mark(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms, enum what what)
 {
     assert(wall_ms > 0);
     if (!make_room(once))
@@ -214,35 +224,68 @@ static void mark(struct ferry_once *once, const struct ferry_once_key *key, int6
     if (entry->when_ms == CLAIMED)
         once->marks++;
     entry->when_ms = wall_ms;
-    entry->intent = intent;
+    entry->what = what;
     once->ring[(once->ring_first + once->ring_count++) % once->ring_capacity] = (struct ring_mark){*key, wall_ms};
 }
 
 void ferry_once_mark(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms)
 {
-    mark(once, key, wall_ms, false);
+    mark(once, key, wall_ms, DONE);
+}
+
+void ferry_once_mark_doubt(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms)
+{
+    mark(once, key, wall_ms, DOUBT);
+}
+
+static bool is_mark_of(const struct entry *entry, enum what what)
+{
+    return entry->when_ms != FREE && entry->when_ms != CLAIMED && entry->what == what;
+}
+
+static void unmark(struct ferry_once *once, const struct ferry_once_key *key, enum what what)
+{
+    struct entry *entry = find(once, key);
+    if (!is_mark_of(entry, what))
+        return;
+    erase(once, entry);
+    once->marks--;
+}
+
+void ferry_once_absolve(struct ferry_once *once, const struct ferry_once_key *key)
+{
+    unmark(once, key, DOUBT);
+}
+
+static void restore(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms, enum what what)
+{
+    const struct entry *entry = find(once, key);
+    bool known = is_mark_of(entry, what) && entry->when_ms + SAME_MARK_MS > wall_ms;
+    if (entry->when_ms != CLAIMED && !known)
+        mark(once, key, wall_ms, what);
 }
 
 void ferry_once_restore(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms)
 {
-    const struct entry *entry = find(once, key);
-    if (entry->when_ms != CLAIMED && (entry->intent || entry->when_ms < wall_ms))
-        mark(once, key, wall_ms, false);
+    restore(once, key, wall_ms, DONE);
+}
+
+void ferry_once_restore_doubt(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms)
+{
+    if (!is_mark_of(find(once, key), DONE))
+        restore(once, key, wall_ms, DOUBT);
 }
 
 void ferry_once_restore_intent(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms)
 {
-    if (find(once, key)->when_ms == FREE)
-        mark(once, key, wall_ms, true);
+    const struct entry *entry = find(once, key);
+    if (entry->when_ms == FREE || (is_mark_of(entry, DOUBT) && entry->when_ms < wall_ms))
+        mark(once, key, wall_ms, INTENT);
 }
 
 void ferry_once_restore_void(struct ferry_once *once, const struct ferry_once_key *key)
 {
-    struct entry *entry = find(once, key);
-    if (entry->when_ms == FREE || entry->when_ms == CLAIMED || !entry->intent)
-        return;
-    erase(once, entry);
-    once->marks--;
+    unmark(once, key, INTENT);
 }
 
 void ferry_once_release(struct ferry_once *once, const struct ferry_once_key *key)

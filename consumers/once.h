@@ -29,7 +29,7 @@ struct ferry_once_key ferry_once_key_parse(const char hex[33]);
 enum ferry_claim {
     FERRY_CLAIM_OURS, /* claimed by this call */
     FERRY_CLAIM_BUSY, /* somebody is at it: ask again later */
-    FERRY_CLAIM_DONE, /* it took effect inside the window */
+    FERRY_CLAIM_DONE, /* it took effect inside the window, or may have and has its dead letter */
     FERRY_CLAIM_DOUBT /* claimed by this call; a worker that died had begun it, and nobody knows whether it took effect
                        */
 };
@@ -46,6 +46,10 @@ FERRY_NODISCARD enum ferry_claim ferry_once_claim(struct ferry_once *once, const
                                                   int64_t wall_ms);
 /* It took effect at that moment; claimed before or not. */
 void ferry_once_mark(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms);
+/* Nobody knows whether it took effect; its dead letter says so. Counts as if it had. */
+void ferry_once_mark_doubt(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms);
+/* Somebody has decided to have the effect although it is in doubt: such a mark is taken away, others stay. */
+void ferry_once_absolve(struct ferry_once *once, const struct ferry_once_key *key);
 /* It did not take effect. Nothing happens if there is no claim. */
 void ferry_once_release(struct ferry_once *once, const struct ferry_once_key *key);
 
@@ -53,7 +57,9 @@ void ferry_once_release(struct ferry_once *once, const struct ferry_once_key *ke
 
 /* It took effect then. Claims of this process know better, and stay. */
 void ferry_once_restore(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms);
-/* It was begun then; what is known of the key already stays. */
+/* The same of what is in doubt. */
+void ferry_once_restore_doubt(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms);
+/* It was begun then; what is known of the key already stays, but doubt: it was begun once more. */
 void ferry_once_restore_intent(struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms);
 /* What was begun did not take effect. */
 void ferry_once_restore_void(struct ferry_once *once, const struct ferry_once_key *key);

@@ -30,7 +30,11 @@ enum ferry_code ferry_partition_add(struct ferry_engine *engine, const char *top
         free(name);
         return FERRY_MEMORY;
     }
-    *partition = (struct ferry_held_partition){.topic = name, .number = number, .restoring = true, .stored = -1};
+    *partition = (struct ferry_held_partition){.topic = name,
+                                               .number = number,
+                                               .retry = strcmp(topic, engine->retry_topic) == 0,
+                                               .restoring = true,
+                                               .stored = -1};
     ferry_offsets_init(&partition->offsets);
     partitions[engine->partition_count++] = partition;
     pthread_cond_signal(&engine->restore);

@@ -9,7 +9,18 @@
 
 #include <stdio.h>
 
-enum { LATER_MS = 1000 /* when memory ran out, or the routes do not compile */ };
+enum {
+    LATER_MS = 1000,   /* when memory ran out, or the routes do not compile */
+    PATIENCE_MS = 1000 /* an entry of the retry topic waits here so long for its turn */
+};
+
+/* What somebody wants of an old record: headers of its own, or of its entry in the retry topic. */
+struct asked {
+    struct ferry_slice run; /* absent: it is live, or a redrive */
+    bool old;               /* back-filled or replayed */
+    bool effects;           /* it is to take effect, if it has not before */
+    bool again;             /* … though it has before */
+};
 
 struct trial {
     struct ferry_engine *engine;
@@ -18,6 +29,7 @@ struct trial {
     const struct ferry_event *event;
     size_t index; /* of the route in the evaluator's generation */
     const struct ferry_compiled *compiled;
+    struct asked asked;
     char key[FERRY_EFFECT_KEY];
     struct ferry_error error;
 };
@@ -31,18 +43,14 @@ typedef bool step(struct trial *trial);
 static bool end(struct trial *trial, enum ferry_outcome outcome, const char *why)
 {
     ferry_report_outcome(trial->engine, trial->task, outcome, FERRY_OK, why);
-    ferry_engine_lock(trial->engine);
-    ferry_task_settle(trial->engine, trial->task);
-    ferry_engine_unlock(trial->engine);
+    ferry_task_conclude(trial->engine, trial->task, outcome);
     return false;
 }
 
 /* The route does not want this event: settled, and no outcome. */
 static bool leave(struct trial *trial)
 {
-    ferry_engine_lock(trial->engine);
-    ferry_task_settle(trial->engine, trial->task);
-    ferry_engine_unlock(trial->engine);
+    ferry_task_conclude(trial->engine, trial->task, FERRY_OUTCOME_SKIPPED);
     return false;
 }
 
@@ -70,21 +78,38 @@ static bool fail(struct trial *trial, enum ferry_code code)
 
 static bool is_readable(struct trial *trial)
 {
-    if (trial->task->slot != NULL)
+    if (trial->task->slot != NULL && trial->task->delivery->unreadable.code == FERRY_OK)
         return true;
     trial->error = trial->task->delivery->unreadable;
     return fail(trial, trial->error.code);
 }
 
-/* Back-filled and replayed records take effect only when asked; how to ask comes with `--effects` and `--again`. */
+static bool says_yes(const struct ferry_record *record, const char *name)
+{
+    return ferry_slice_is(ferry_record_header(record, name), "yes");
+}
+
+/* What its entry says goes before what the record says: a letter of a replay that is redriven is a redrive. */
+static struct asked what_is_asked(const struct ferry_delivery *delivery)
+{
+    const struct ferry_retry_note *note = &delivery->note;
+    const struct ferry_record *record = &delivery->fetched->record;
+    if (note->redrive.ptr != NULL)
+        return (struct asked){.effects = true};
+    if (note->replay.ptr != NULL)
+        return (struct asked){note->replay, true, note->effects, note->again};
+    struct ferry_slice run = ferry_record_header(record, "ferry-replay");
+    bool old = run.ptr != NULL || ferry_record_header(record, "ferry-backfill").ptr != NULL;
+    return (struct asked){run, old, old && says_yes(record, "ferry-effects"), old && says_yes(record, "ferry-again")};
+}
+
+/* Back-filled and replayed records take effect only when asked. */
 static bool is_live(struct trial *trial)
 {
-    const struct ferry_record *record = &trial->task->delivery->fetched->record;
-    if (ferry_record_header(record, "ferry-backfill").ptr != NULL)
-        return end(trial, FERRY_OUTCOME_SKIPPED, "back-filled");
-    if (ferry_record_header(record, "ferry-replay").ptr != NULL)
-        return end(trial, FERRY_OUTCOME_SKIPPED, "replayed");
-    return true;
+    trial->asked = what_is_asked(trial->task->delivery);
+    if (!trial->asked.old || trial->asked.effects || trial->asked.again)
+        return true;
+    return end(trial, FERRY_OUTCOME_SKIPPED, trial->asked.run.ptr != NULL ? "replayed" : "back-filled");
 }
 
 static bool has_route(struct trial *trial)
@@ -97,7 +122,10 @@ static bool has_route(struct trial *trial)
             trial->compiled = &trial->evaluator->routes[i];
             return true;
         }
-    return end(trial, FERRY_OUTCOME_SKIPPED, "the route was removed from the configuration");
+    if (trial->task->row == NULL)
+        return end(trial, FERRY_OUTCOME_SKIPPED, "the route was removed from the configuration");
+    ferry_fail(&trial->error, FERRY_ROUTE_GONE, "the route was removed while the event waited for its next attempt");
+    return fail(trial, FERRY_ROUTE_GONE); /* not silently: somebody has waited for it */
 }
 
 /* The view of the record before is kept: an event's routes come one after the other. */
@@ -127,8 +155,11 @@ static bool is_wanted(struct trial *trial)
     return wanted || leave(trial);
 }
 
+/* What was asked for may be as old as it likes, and what waits in the retry topic was young enough when it came. */
 static bool is_fresh(struct trial *trial)
 {
+    if (trial->task->row != NULL || trial->asked.effects || trial->asked.again)
+        return true;
     int64_t max_age_ms = trial->engine->channel->worker(trial->evaluator->generation->config)->max_age_ms;
     int64_t event_ms;
     if (max_age_ms <= 0 || !ferry_time_parse(trial->event->time, &event_ms) ||
@@ -206,6 +237,8 @@ static bool has_key(struct trial *trial)
         code = once_per_key(trial);
     else
         default_key(trial);
+    if (code == FERRY_OK && trial->asked.again && trial->asked.run.ptr != NULL)
+        ferry_effect_key_again(trial->asked.run, trial->key);
     return code == FERRY_OK || fail(trial, code);
 }
 
@@ -228,6 +261,8 @@ static bool is_first(struct trial *trial)
         return true;
     task->key = ferry_once_key_parse(trial->key);
     ferry_engine_lock(trial->engine);
+    if (task->delivery->note.redrive.ptr != NULL)
+        ferry_once_absolve(trial->engine->once, &task->key); /* the operator has decided */
     enum ferry_claim claim = ferry_once_claim(trial->engine->once, &task->key, ferry_clock_wall_ms());
     task->claimed = claim == FERRY_CLAIM_OURS || claim == FERRY_CLAIM_DOUBT;
     ferry_engine_unlock(trial->engine);
@@ -239,6 +274,29 @@ static bool is_first(struct trial *trial)
         return false;
     }
     return task->claimed || put_off(trial, ferry_clock_mono_ms() + FERRY_CLAIM_AGAIN_MS);
+}
+
+/* Behind an entry of its lane in the retry topic nobody is tried: it goes there as well, unless it is there already (a
+ * worker died before it had stored the offset). */
+static bool is_next(struct trial *trial)
+{
+    struct ferry_task *task = trial->task;
+    struct ferry_engine *engine = trial->engine;
+    const struct ferry_record *record = &task->delivery->fetched->record;
+    const struct ferry_slice route = ferry_slice_from(task->slot->name);
+    const struct ferry_origin origin = {record->topic, record->partition, record->offset};
+    if (task->row != NULL)
+        return true;
+    ferry_engine_lock(engine);
+    uint64_t lane = ferry_lane_id(route, origin.topic, origin.partition, record->key);
+    bool blocked = engine->retry_width > 0 && ferry_retry_index_blocks(engine->retries, lane);
+    bool there = blocked && ferry_retry_index_find(engine->retries, route, &origin) != NULL;
+    ferry_engine_unlock(engine);
+    if (there)
+        return leave(trial);
+    if (blocked)
+        ferry_task_requeue(engine, task, ferry_clock_wall_ms(), &(struct ferry_next){.code = FERRY_OK});
+    return !blocked;
 }
 
 /* A parked route buries without a call, but for a probe now and then. */
@@ -272,6 +330,20 @@ static bool is_rendered(struct trial *trial)
     return !skip || end(trial, FERRY_OUTCOME_SKIPPED, trial->error.text);
 }
 
+/* Its turn comes at `due_ms`: it waits in its lane. An entry that has to wait longer goes back to where it came from
+ * and makes room for others; its token is kept for it. */
+static bool wait_for_turn(struct trial *trial, int64_t due_ms, int64_t now_ms)
+{
+    struct ferry_task *task = trial->task;
+    if (task->row == NULL || due_ms <= now_ms + PATIENCE_MS)
+        return put_off(trial, due_ms);
+    ferry_engine_lock(trial->engine);
+    ferry_retry_index_postpone(task->row, ferry_clock_wall_ms() + due_ms - now_ms, task->reserved ? task->token_ms : 0);
+    ferry_task_drop(trial->engine, task);
+    ferry_engine_unlock(trial->engine);
+    return false;
+}
+
 /* Takes a token of the destination; who has to wait for it waits in its lane, and holds up nobody else. */
 static bool has_token(struct trial *trial)
 {
@@ -285,7 +357,7 @@ static bool has_token(struct trial *trial)
         task->token_ms = ferry_pace_reserve(&destination->pace, task->slot->rate, now_ms);
     task->reserved = true;
     ferry_engine_unlock(trial->engine);
-    return task->token_ms <= now_ms || put_off(trial, task->token_ms);
+    return task->token_ms <= now_ms || wait_for_turn(trial, task->token_ms, now_ms);
 }
 
 /* Over a cap it waits in its lane: that is no attempt. Asked last, for what is counted is called. */
@@ -304,7 +376,7 @@ static bool has_room(struct trial *trial)
     ferry_engine_unlock(trial->engine);
     if (code != FERRY_OK)
         return fail(trial, code);
-    return until_ms <= now_ms || put_off(trial, until_ms);
+    return until_ms <= now_ms || wait_for_turn(trial, until_ms, now_ms);
 }
 
 /* Where a second call would do harm, the log knows of the first before it is made. */
@@ -319,8 +391,8 @@ static bool call(struct trial *trial)
 }
 
 static step *const steps[] = {
-    is_readable, is_live, has_route,   has_view,  is_wanted, is_fresh, has_key,
-    is_first,    is_open, is_rendered, has_token, has_room,  call,
+    is_readable, is_live, has_route, has_view,    is_wanted, is_fresh, has_key,
+    is_first,    is_next, is_open,   is_rendered, has_token, has_room, call,
 };
 
 /* ---- the thread ---- */
@@ -350,7 +422,7 @@ void *ferry_evaluator_run(void *context)
         ferry_engine_unlock(engine);
         if (task == NULL)
             return NULL;
-        if (task->burying || task->mark != NULL)
+        if (task->writing != FERRY_WRITE_NOTHING)
             ferry_task_publish_again(engine, task);
         else if (task->follow || task->intended)
             ferry_call_begin(engine, task);

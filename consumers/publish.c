@@ -1,5 +1,6 @@
-/* What a worker writes to Kafka: dead letters, and marks of effects. Both are sent as often as it takes, and what hangs
- * on them (a settled record, a call) comes after the report, never before. */
+/* What a worker writes to Kafka: marks of effects, dead letters, and notes to the retry topic. All are sent as often as
+ * it takes, and what hangs on them (a settled record, a call) comes after the report, never before. Which one a task
+ * has to write is task->writing, a row of the table `writers`. */
 #include "consumers/backoff.h"
 #include "consumers/dead_letter.h"
 #include "consumers/engine.h"
@@ -8,8 +9,8 @@
 
 enum { AGAIN_FIRST_MS = 1000, AGAIN_MAX_MS = 30000 };
 
-static enum ferry_code send_to(struct ferry_engine *engine, const struct ferry_record *record, int32_t partition,
-                               struct ferry_task *task, struct ferry_error *error)
+enum ferry_code ferry_engine_send(struct ferry_engine *engine, const struct ferry_record *record, int32_t partition,
+                                  struct ferry_task *task, struct ferry_error *error)
 {
     pthread_mutex_lock(&engine->producer_lock);
     enum ferry_code code = engine->producer != NULL
@@ -19,24 +20,63 @@ static enum ferry_code send_to(struct ferry_engine *engine, const struct ferry_r
     return code;
 }
 
-/* Kafka cannot take it now: the offset stays where it is. */
-static void put_off(struct ferry_engine *engine, struct ferry_task *task, const char *reason)
+static const char *topic_of(const struct ferry_engine *engine, const struct ferry_task *task)
 {
-    const char *topic = task->mark != NULL ? engine->effects_topic : engine->dead_letter_topic;
+    switch (task->writing) {
+    case FERRY_WRITE_MARK:
+        return engine->effects_topic;
+    case FERRY_WRITE_LETTER:
+        return engine->dead_letter_topic;
+    default:
+        return engine->retry_topic;
+    }
+}
+
+/* Kafka cannot take it now: the offset stays where it is. An entry that it will never take waits in its lane. */
+static void put_off(struct ferry_engine *engine, struct ferry_task *task, enum ferry_code code, const char *reason)
+{
     ferry_log(FERRY_LOG_WARN, "a record could not be written, trying again",
-              FERRY_FIELDS(ferry_text("topic", topic), ferry_text("reason", reason)));
+              FERRY_FIELDS(ferry_text("topic", topic_of(engine, task)), ferry_text("reason", reason)));
     ferry_engine_lock(engine);
     int64_t delay_ms = ferry_backoff_ms(AGAIN_FIRST_MS, AGAIN_MAX_MS, ++task->publish_failures, ferry_random());
+    if (code == FERRY_RECORD_TOO_LARGE && task->writing == FERRY_WRITE_ENTRY) {
+        int64_t wait_ms = task->due_ms - ferry_clock_wall_ms();
+        delay_ms = wait_ms > delay_ms ? wait_ms : delay_ms;
+        task->writing = FERRY_WRITE_NOTHING; /* still begun: it is NOTING */
+        task->failed = true;
+    }
     ferry_task_put_off(engine, task, FERRY_TASK_WAITING, ferry_clock_mono_ms() + delay_ms);
     ferry_engine_unlock(engine);
 }
 
+/* What comes next is an evaluator's affair: this may be the producer's thread. */
+static void hand_to_evaluator(struct ferry_engine *engine, struct ferry_task *task)
+{
+    ferry_engine_lock(engine);
+    ferry_task_make_ready(engine, task);
+    ferry_engine_unlock(engine);
+}
+
+/* An entry of the retry topic has one thing more to write. */
 static void end(struct ferry_engine *engine, struct ferry_task *task)
 {
     ferry_report_outcome(engine, task, task->end.outcome, task->end.code, task->end.reason);
+    if (task->row != NULL) {
+        task->writing = FERRY_WRITE_DONE;
+        hand_to_evaluator(engine, task);
+        return;
+    }
     ferry_engine_lock(engine);
     ferry_task_settle(engine, task);
     ferry_engine_unlock(engine);
+}
+
+static void write_it(struct ferry_engine *engine, struct ferry_task *task, enum ferry_writing writing)
+{
+    task->writing = writing;
+    task->failed = false;
+    task->publish_failures = 0;
+    ferry_task_publish_again(engine, task);
 }
 
 /* ---- dead letters ---- */
@@ -54,59 +94,77 @@ static enum ferry_code send_letter(struct ferry_engine *engine, struct ferry_tas
     if (ferry_dead_letter_make(&letter, &task->delivery->fetched->record, engine->dead_letter_topic, &arena, &record) !=
         FERRY_OK)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    return send_to(engine, &record, -1, task, error);
+    return ferry_engine_send(engine, &record, -1, task, error);
+}
+
+static enum ferry_code letter_written(struct ferry_engine *engine, struct ferry_task *task,
+                                      const struct ferry_report *report)
+{
+    (void)report;
+    if (task->end.outcome != FERRY_OUTCOME_DOUBTFUL) {
+        task->writing = FERRY_WRITE_NOTHING;
+        end(engine, task);
+        return FERRY_OK;
+    }
+    task->writing = FERRY_WRITE_MARK;
+    task->mark = FERRY_MARK_DOUBT;
+    task->after = FERRY_AFTER_SETTLE;
+    hand_to_evaluator(engine, task);
+    return FERRY_OK;
 }
 
 void ferry_task_bury(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next)
 {
-    task->burying = true;
-    task->failed = false;
-    task->publish_failures = 0;
     task->end = *next;
     ferry_effect_done(&task->effect);
-    ferry_task_publish_again(engine, task);
+    write_it(engine, task, FERRY_WRITE_LETTER);
 }
 
 /* ---- marks ---- */
 
-/* The effects partition of the task; -1: there is no effects topic. */
+/* The effects partition of the task: that of its origin's number. -1: there is no effects topic. */
 static int32_t partition_of(struct ferry_engine *engine, const struct ferry_task *task)
 {
     ferry_engine_lock(engine);
-    int32_t partition = engine->effects_width > 0 ? task->partition->number % engine->effects_width : -1;
+    int32_t number = task->delivery->fetched->record.partition;
+    int32_t partition = engine->effects_width > 0 ? number % engine->effects_width : -1;
     ferry_engine_unlock(engine);
     return partition;
 }
 
 /* The value is static text, so nobody has to keep it until the report. */
-static enum ferry_code send_mark(struct ferry_engine *engine, const struct ferry_task *task, const char *value,
-                                 int32_t partition, struct ferry_task *tag, struct ferry_error *error)
+static enum ferry_code send_to_effects(struct ferry_engine *engine, const struct ferry_task *task, const char *value,
+                                       int32_t partition, struct ferry_task *tag, struct ferry_error *error)
 {
     const struct ferry_record record = {
         .topic = ferry_slice_from(engine->effects_topic),
         .key = ferry_slice_of((const char *)task->key.bytes, sizeof task->key.bytes),
         .value = ferry_slice_from(value),
     };
-    return send_to(engine, &record, partition, tag, error);
+    return ferry_engine_send(engine, &record, partition, tag, error);
 }
 
-/* What comes after it is an evaluator's affair: this may be the producer's thread. */
-static void hand_to_evaluator(struct ferry_engine *engine, struct ferry_task *task, bool intended)
+static enum ferry_code mark_written(struct ferry_engine *engine, struct ferry_task *task,
+                                    const struct ferry_report *report)
 {
-    ferry_engine_lock(engine);
-    task->intended = intended;
-    ferry_task_make_ready(engine, task);
-    ferry_engine_unlock(engine);
-}
-
-static void marked(struct ferry_engine *engine, struct ferry_task *task)
-{
-    task->mark = NULL;
+    (void)report;
+    task->writing = FERRY_WRITE_NOTHING;
     if (task->after == FERRY_AFTER_SETTLE) {
         end(engine, task);
-        return;
+        return FERRY_OK;
     }
-    hand_to_evaluator(engine, task, true);
+    task->intended = true;
+    hand_to_evaluator(engine, task);
+    return FERRY_OK;
+}
+
+/* Without an effects topic there is nothing to wait for. */
+static enum ferry_code send_mark(struct ferry_engine *engine, struct ferry_task *task, struct ferry_error *error)
+{
+    int32_t partition = partition_of(engine, task);
+    if (partition < 0)
+        return mark_written(engine, task, NULL);
+    return send_to_effects(engine, task, task->mark, partition, task, error);
 }
 
 void ferry_task_mark(struct ferry_engine *engine, struct ferry_task *task, const char *mark, enum ferry_after after,
@@ -115,9 +173,7 @@ void ferry_task_mark(struct ferry_engine *engine, struct ferry_task *task, const
     task->mark = mark;
     task->after = after;
     task->end = *next;
-    task->failed = false;
-    task->publish_failures = 0;
-    ferry_task_publish_again(engine, task);
+    write_it(engine, task, FERRY_WRITE_MARK);
 }
 
 void ferry_task_withdraw(struct ferry_engine *engine, struct ferry_task *task)
@@ -128,41 +184,49 @@ void ferry_task_withdraw(struct ferry_engine *engine, struct ferry_task *task)
     ferry_engine_lock(engine);
     task->intended = false; /* still begun: it is RUNNING */
     ferry_engine_unlock(engine);
-    if (partition >= 0 && send_mark(engine, task, NULL, partition, NULL, NULL) != FERRY_OK)
+    if (partition >= 0 && send_to_effects(engine, task, NULL, partition, NULL, NULL) != FERRY_OK)
         ferry_log(FERRY_LOG_WARN, "an intent could not be taken back; after a crash the effect will be in doubt",
                   FERRY_FIELDS(ferry_text("route", task->slot->name)));
 }
 
-/* ---- both ---- */
+/* ---- notes ---- */
 
-static void buried(struct ferry_engine *engine, struct ferry_task *task)
+static enum ferry_code note_written(struct ferry_engine *engine, struct ferry_task *task,
+                                    const struct ferry_report *report)
 {
-    task->burying = false;
-    if (task->end.outcome != FERRY_OUTCOME_DOUBTFUL) {
-        end(engine, task);
-        return;
-    }
-    task->mark = FERRY_MARK_DOUBT;
-    task->after = FERRY_AFTER_SETTLE;
-    hand_to_evaluator(engine, task, task->intended);
+    return ferry_note_written(engine, task, report->partition, report->offset);
 }
+
+void ferry_task_note(struct ferry_engine *engine, struct ferry_task *task, enum ferry_writing writing)
+{
+    write_it(engine, task, writing);
+}
+
+/* ---- all ---- */
+
+static const struct writer {
+    enum ferry_task_state state; /* while it is on its way */
+    enum ferry_code (*send)(struct ferry_engine *engine, struct ferry_task *task, struct ferry_error *error);
+    /* After the report; on the producer's thread. Not FERRY_OK: it has to be written once more. */
+    enum ferry_code (*written)(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_report *report);
+} writers[FERRY_WRITE_COUNT] = {
+    [FERRY_WRITE_MARK] = {FERRY_TASK_MARKING, send_mark, mark_written},
+    [FERRY_WRITE_LETTER] = {FERRY_TASK_BURYING, send_letter, letter_written},
+    [FERRY_WRITE_ENTRY] = {FERRY_TASK_NOTING, ferry_note_send, note_written},
+    [FERRY_WRITE_AGAIN] = {FERRY_TASK_NOTING, ferry_note_send, note_written},
+    [FERRY_WRITE_DONE] = {FERRY_TASK_NOTING, ferry_note_send, note_written},
+};
 
 void ferry_task_publish_again(struct ferry_engine *engine, struct ferry_task *task)
 {
     struct ferry_error error = {0};
-    bool marking = task->mark != NULL;
-    int32_t partition = marking ? partition_of(engine, task) : -1;
+    const struct writer *writer = &writers[task->writing];
     ferry_engine_lock(engine);
-    ferry_task_enter(engine, task, marking ? FERRY_TASK_MARKING : FERRY_TASK_BURYING);
+    ferry_task_enter(engine, task, writer->state);
     ferry_engine_unlock(engine);
-    if (marking && partition < 0) {
-        marked(engine, task);
-        return;
-    }
-    enum ferry_code code =
-        marking ? send_mark(engine, task, task->mark, partition, task, &error) : send_letter(engine, task, &error);
+    enum ferry_code code = writer->send(engine, task, &error);
     if (code != FERRY_OK)
-        put_off(engine, task, error.text);
+        put_off(engine, task, code, error.text);
 }
 
 static void reported(void *context, const struct ferry_report *report)
@@ -171,12 +235,11 @@ static void reported(void *context, const struct ferry_report *report)
     struct ferry_task *task = report->tag;
     if (task == NULL)
         return;
-    if (report->code != FERRY_OK)
-        put_off(engine, task, report->reason);
-    else if (task->mark != NULL)
-        marked(engine, task);
-    else
-        buried(engine, task);
+    enum ferry_code code = report->code;
+    if (code == FERRY_OK)
+        code = writers[task->writing].written(engine, task, report);
+    if (code != FERRY_OK)
+        put_off(engine, task, code, report->code != FERRY_OK ? report->reason : "out of memory");
 }
 
 /* ---- the producer ---- */

@@ -1,5 +1,7 @@
 #include "consumers/subscribe.h"
 
+#include "consumers/dead_letter.h"
+
 #include <stdlib.h>
 
 #include "core/catalog.h"
@@ -143,6 +145,8 @@ enum ferry_code ferry_subscription(const struct ferry_channel *channel, const st
 {
     struct collection found = {.topics = &config->topics, .arena = arena};
     enum ferry_code code = add(&found, config->topics.other);
+    if (code == FERRY_OK)
+        code = add(&found, ferry_internal_topic(&config->topics, channel->name, "retry", arena));
     for (size_t r = 0; r < channel->route_count(config) && code == FERRY_OK; r++) {
         const struct ferry_strings events = channel->route(config, r)->events;
         for (size_t i = 0; i < events.count && code == FERRY_OK; i++)

@@ -6,7 +6,8 @@
 
 /* The topics of a channel's routes: every event of the catalogue that a glob matches; a name outside the catalogue as
  * it stands; for a glob with * or ? a regular expression (it begins with ^) beside, because other senders' events may
- * match it; and `topics.other`, whose records are selected by their event. Sorted, no duplicates, in the arena.
+ * match it; `topics.other`, whose records are selected by their event; and the worker's retry topic. Sorted, no
+ * duplicates, in the arena.
  * Fails with FERRY_MEMORY. */
 FERRY_NODISCARD enum ferry_code ferry_subscription(const struct ferry_channel *channel,
                                                    const struct ferry_config *config, struct ferry_arena *arena,

@@ -79,10 +79,12 @@ static bool is_working(const struct ferry_task *task)
     return task->state == FERRY_TASK_RUNNING || task->state == FERRY_TASK_CALLING;
 }
 
-/* A follow-up is begun also while it is READY for its next exchange, and what has an intent in the log for its call. */
+/* A follow-up is begun also while it is READY for its next exchange, what has an intent in the log for its call, and
+ * what has something to write for that. */
 bool ferry_task_begun(const struct ferry_task *task)
 {
-    return task->state >= FERRY_TASK_RUNNING || task->follow || task->intended;
+    bool writes = task->state == FERRY_TASK_READY && task->writing != FERRY_WRITE_NOTHING;
+    return task->state >= FERRY_TASK_RUNNING || task->follow || task->intended || writes;
 }
 
 void ferry_task_make_ready(struct ferry_engine *engine, struct ferry_task *task)
@@ -104,10 +106,9 @@ static void open_gate(struct ferry_engine *engine, struct ferry_slot *slot)
     } while (slot->proven);
 }
 
-static void count_waiting(struct ferry_slot *slot, int change)
+void ferry_slot_count_waiting(struct ferry_slot *slot)
 {
-    slot->waiting += (size_t)change;
-    ferry_series_set(slot->retry_waiting, (double)slot->waiting);
+    ferry_series_set(slot->retry_waiting, (double)(slot->waiting + slot->outstanding));
 }
 
 /* What a task counts for in its state; `change` is 1 on the way in and -1 on the way out. */
@@ -117,8 +118,10 @@ static void count(struct ferry_engine *engine, struct ferry_task *task, int chan
         task->partition->begun += (size_t)change;
     if (is_working(task))
         engine->working += (size_t)change;
-    if (task->state == FERRY_TASK_WAITING && task->failed && task->slot != NULL)
-        count_waiting(task->slot, change);
+    if (task->state == FERRY_TASK_WAITING && task->failed && task->slot != NULL) {
+        task->slot->waiting += (size_t)change;
+        ferry_slot_count_waiting(task->slot);
+    }
 }
 
 static void move(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state, bool ends)
@@ -145,13 +148,23 @@ void ferry_task_enter(struct ferry_engine *engine, struct ferry_task *task, enum
 
 /* While a partition is restored nothing begins yet, while it is taken away nothing begins any more: what is left of it
  * is dropped, and behind a dropped head even a record that is ready would be out of order. */
-static bool may_begin(const struct ferry_held_partition *partition)
+bool ferry_partition_may_begin(const struct ferry_held_partition *partition)
 {
     return !partition->restoring && !partition->revoking && !partition->gone;
 }
 
+/* An entry goes on where its last attempt left it. */
+static void resume_entry(struct ferry_task *task)
+{
+    const struct ferry_retry_row *row = task->row;
+    task->attempts = row->attempts;
+    task->first_failure_ms = row->first_failure_ms;
+    task->reserved = row->token_ms != 0;
+    task->token_ms = row->token_ms;
+}
+
 enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_partition *partition,
-                               struct ferry_delivery *delivery, struct ferry_slot *slot)
+                               struct ferry_delivery *delivery, struct ferry_slot *slot, struct ferry_retry_row *row)
 {
     struct ferry_task *task = calloc(1, sizeof *task);
     if (task == NULL)
@@ -167,9 +180,13 @@ enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_pa
     ferry_effect_init(&task->effect);
     task->delivery = delivery;
     task->slot = slot;
+    task->row = row;
+    if (row != NULL)
+        resume_entry(task);
+    engine->retrieved += row != NULL;
     delivery->references++;
     link_to_partition(partition, task);
-    if (head && may_begin(partition))
+    if (head && ferry_partition_may_begin(partition))
         ferry_task_make_ready(engine, task);
     return FERRY_OK;
 }
@@ -177,7 +194,9 @@ enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_pa
 void ferry_tasks_release(struct ferry_engine *engine, struct ferry_held_partition *partition)
 {
     partition->restoring = false;
-    if (!may_begin(partition))
+    if (partition->retry)
+        pthread_cond_signal(&engine->retrieve);
+    if (!ferry_partition_may_begin(partition))
         return;
     for (struct ferry_task *task = partition->first; task != NULL; task = task->behind)
         if (task->state == FERRY_TASK_QUEUED && ferry_lane_is_head(&task->place))
@@ -198,7 +217,15 @@ static void release_delivery(struct ferry_held_partition *partition, struct ferr
     if (--delivery->references > 0)
         return;
     partition->bytes -= delivery->bytes;
+    partition->records--;
     ferry_delivery_free(delivery);
+}
+
+static void put_row_back(struct ferry_engine *engine, struct ferry_retry_row *row)
+{
+    ferry_retry_index_put_back(engine->retries, row);
+    engine->retrieved--;
+    pthread_cond_signal(&engine->retrieve);
 }
 
 static void remove_task(struct ferry_engine *engine, struct ferry_task *task)
@@ -208,11 +235,13 @@ static void remove_task(struct ferry_engine *engine, struct ferry_task *task)
     ferry_timers_cancel(&engine->timers, &task->timer);
     list_remove(task);
     struct ferry_lane_place *successor = ferry_lanes_leave(&engine->lanes, &task->place);
-    if (successor != NULL && may_begin(task_of_place(successor)->partition))
+    if (successor != NULL && ferry_partition_may_begin(task_of_place(successor)->partition))
         ferry_task_make_ready(engine, task_of_place(successor));
     ferry_task_forgo_room(task);
     if (task->claimed)
         ferry_once_release(engine->once, &task->key); /* nothing happens if it was marked */
+    if (task->row != NULL)
+        put_row_back(engine, task->row);
     if (task->slot != NULL && task->slot->at_gate == NULL)
         open_gate(engine, task->slot); /* it may have been the one that was let through */
     unlink_from_partition(task);
@@ -225,7 +254,8 @@ static void remove_task(struct ferry_engine *engine, struct ferry_task *task)
 
 void ferry_task_settle(struct ferry_engine *engine, struct ferry_task *task)
 {
-    ferry_offsets_settle(&task->partition->offsets, task->delivery->fetched->record.offset);
+    if (task->row == NULL)
+        ferry_offsets_settle(&task->partition->offsets, task->delivery->fetched->record.offset);
     remove_task(engine, task);
 }
 
@@ -268,7 +298,7 @@ static void wake_due(struct ferry_engine *engine, int64_t now_ms)
 static bool stop_at_gate(struct ferry_engine *engine, struct ferry_task *task)
 {
     struct ferry_slot *slot = task->slot;
-    if (slot == NULL || slot->proven || task->follow || task->burying || task->mark != NULL)
+    if (slot == NULL || slot->proven || task->follow || task->writing != FERRY_WRITE_NOTHING)
         return false;
     if (slot->at_gate == NULL) {
         slot->at_gate = task;

@@ -28,6 +28,8 @@ struct worker {
     bool polling;
     pthread_t restorer;
     bool restoring;
+    pthread_t retriever;
+    bool retrieving;
     struct ferry_series *reload_success;
     bool topics_created;
     int64_t create_again_ms;
@@ -106,7 +108,9 @@ static enum ferry_code start_threads(struct worker *worker, struct ferry_error *
         }
     }
     worker->restoring = pthread_create(&worker->restorer, NULL, ferry_restorer_run, engine) == 0;
-    worker->polling = worker->restoring && pthread_create(&worker->poller, NULL, ferry_poller_run, engine) == 0;
+    worker->retrieving =
+        worker->restoring && pthread_create(&worker->retriever, NULL, ferry_retriever_run, engine) == 0;
+    worker->polling = worker->retrieving && pthread_create(&worker->poller, NULL, ferry_poller_run, engine) == 0;
     return worker->polling ? FERRY_OK : ferry_fail(error, FERRY_SYSTEM, "cannot start a thread");
 }
 
@@ -150,6 +154,7 @@ static void stop_threads(struct worker *worker, int64_t timeout_ms)
     engine->stopping = true;
     engine->stop_by_ms = ferry_clock_mono_ms() + timeout_ms;
     pthread_cond_broadcast(&engine->restore);
+    pthread_cond_broadcast(&engine->retrieve);
     ferry_engine_unlock(engine);
     if (worker->polling)
         pthread_join(worker->poller, NULL);
@@ -157,6 +162,8 @@ static void stop_threads(struct worker *worker, int64_t timeout_ms)
         ferry_consumer_close(engine->consumer);
     if (worker->restoring)
         pthread_join(worker->restorer, NULL);
+    if (worker->retrieving)
+        pthread_join(worker->retriever, NULL);
     ferry_engine_lock(engine);
     engine->ended = true;
     pthread_cond_broadcast(&engine->work);

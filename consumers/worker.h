@@ -146,6 +146,9 @@ extern const struct ferry_channel ferry_automation_channel;
 /* The whole program of a worker: main() of each returns this. */
 int ferry_worker_main(const struct ferry_channel *channel, const char *summary, int argc, char **argv);
 
+/* The key under which the same effect is had once more, by that run: `key` before, the new one afterwards. */
+void ferry_effect_key_again(struct ferry_slice run, char key[FERRY_EFFECT_KEY]);
+
 /* The key of "once" (docs/contract.md, "Workers"), as 32 hex digits with NUL: worker + route + what identifies the
  * action. `once_per` are the rendered members, none for the default. Absent slices: the event has none. */
 void ferry_effect_key(const char *worker, const char *route, const struct ferry_event *event,

@@ -225,6 +225,14 @@ struct ferry_record ferry_retry_original(const struct ferry_record *record)
     return original;
 }
 
+struct ferry_record ferry_retry_letter_original(const struct ferry_record *record)
+{
+    struct ferry_record original = *record;
+    if (ends_as_letter(record))
+        original.header_count -= LETTER_HEADERS;
+    return original;
+}
+
 /* ---- reading ---- */
 
 static enum ferry_code invalid(struct ferry_error *error, const char *name)

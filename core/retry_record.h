@@ -79,5 +79,7 @@ FERRY_NODISCARD enum ferry_code ferry_retry_read_letter(const struct ferry_recor
 /* The original of an entry or of a dead letter: the same record without the block of Ferry's own headers, borrowed.
  * What has no such block is returned as it is. Topic, partition and offset stay those of the record. */
 struct ferry_record ferry_retry_original(const struct ferry_record *record);
+/* The same where the record may be a letter, and else is no entry but somebody's own: only a letter's block goes. */
+struct ferry_record ferry_retry_letter_original(const struct ferry_record *record);
 
 #endif

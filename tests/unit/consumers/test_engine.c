@@ -68,10 +68,11 @@ static struct ferry_delivery *deliver(struct ferry_engine *engine, int64_t offse
         (struct ferry_record){.topic = FERRY_SLICE("t"), .key = ferry_slice_from(key), .offset = offset};
     delivery->bytes = 100;
     partition->bytes += 100;
+    partition->records++;
     assert_int_equal(ferry_offsets_add(&partition->offsets, offset, second != NULL ? 2 : 1), FERRY_OK);
-    assert_int_equal(ferry_task_add(engine, partition, delivery, slot_of(engine, first)), FERRY_OK);
+    assert_int_equal(ferry_task_add(engine, partition, delivery, slot_of(engine, first), NULL), FERRY_OK);
     if (second != NULL)
-        assert_int_equal(ferry_task_add(engine, partition, delivery, slot_of(engine, second)), FERRY_OK);
+        assert_int_equal(ferry_task_add(engine, partition, delivery, slot_of(engine, second), NULL), FERRY_OK);
     return delivery;
 }
 
