@@ -80,14 +80,15 @@ class CrashPoints(Fault):
     config = {"bridge": {"ack_timeout": "150ms"}}
     repeats_allowed = 1.0   # a crash repeats what was handed over: marked
     heal_limit = 60
-    at_once = 12
+    at_once, at_once_quick = 24, 40
 
     def play(self, scene):
         """Several rounds; the verdicts are added up."""
         jobs = [(name, seed) for seed in range(2 if self.options.quick else self.options.seeds) for name in points()]
         total = oracle.Verdict()
         while jobs:
-            batch, jobs = jobs[:self.at_once], jobs[self.at_once:]
+            most = self.at_once_quick if self.options.quick else self.at_once
+            batch, jobs = jobs[:most], jobs[most:]
             self.round(scene, batch, total)
         return total
 

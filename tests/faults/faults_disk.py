@@ -51,7 +51,10 @@ class SmallDisk(Outage):
 class SpoolDiskFull(SmallDisk):
     name = "spool-disk-full"
     title = "the spool's disk full"
-    megabytes = 2
+    megabytes = 12
+
+    def padding(self, number):
+        return 4000
 
     def check(self, scene, verdict):
         refused = sorted(s.took for s in scene.load.sent if s.status == 503)
@@ -66,17 +69,6 @@ class SpoolLimit(Outage):
     title = "the spool at its limit"
     config = {"bridge": {"spool": {"limit": "1MiB"}}}
     check = SpoolDiskFull.check
-
-
-class SpoolReadOnly(SmallDisk):
-    name = "spool-read-only"
-    title = "the spool's disk read-only"
-
-    def strike(self, scene):
-        machine.remount(scene.spool, "ro")
-
-    def heal(self, scene):
-        machine.remount(scene.spool, "rw")
 
 
 class ShimFault(Outage):
@@ -113,6 +105,20 @@ class FsyncFails(ShimFault):
         return [] if verdict.statuses[503] else ["nobody was refused"]
 
 
+class SpoolReadOnly(ShimFault):
+    """As a file system that the kernel has remounted after an error: what is open stays open, writing fails."""
+    name = "spool-read-only"
+    title = "the spool's disk read-only for 6 s"
+
+    def strike(self, scene):
+        self.shim.set(read_only=1)
+
+    def heal(self, scene):
+        self.shim.set(read_only=0)
+
+    check = FsyncFails.check
+
+
 class FsyncSlow(ShimFault):
     name = "fsync-slow"
     title = "every fsync of the spool takes 300 ms"
@@ -129,6 +135,7 @@ class PowerLoss(ShimFault):
     name = "power-loss"
     title = "loss of power while rows are written"
     keep_synced = True
+    repeats_allowed = 0.01  # what was on its way at the crash
     rate = 200
     fsync_mode = 0      # of the proof: 2, an fsync that does nothing
 

@@ -9,6 +9,7 @@ class Killed(Fault):
     name = "bridge-killed"
     title = "kill −9 of the bridge under load, started again"
     hold = 0.0
+    repeats_allowed = 0.01  # what was on its way at the crash
 
     def inject(self, scene):
         scene.restart()

@@ -110,6 +110,8 @@ class TooLarge(Fault):
         found = [] if {202, 413} <= answers <= {202, 413} else [f"large events were answered {answers}, not 413, or 202"]
         if verdict.aside == 0:
             found.append("nothing was set aside")
+        if verdict.aside > len(large):
+            found.append(f"{verdict.aside} were set aside, but only {len(large)} were too large")
         if {s.status for s in scene.load.sent if s.id not in large} - {202, 204}:
             found.append("small events were refused")
         return found
