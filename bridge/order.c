@@ -267,7 +267,8 @@ void ferry_order_report_row(struct ferry_order *order, struct ferry_shipment *sh
     else if (!report->possibly_persisted && !shipment->repeated)
         ferry_spool_unmark_handed(order->spool, shipment->sequence);
     if (!gone) {
-        ferry_order_pause_feeding(shipment->gate, FERRY_FEED_PAUSE_MS);
+        if (report->code != FERRY_RECORD_TOO_LARGE) /* then it comes again at once, with fewer others */
+            ferry_order_pause_feeding(shipment->gate, FERRY_FEED_PAUSE_MS);
         return;
     }
     FERRY_CRASH_POINT("report-after-delete");

@@ -48,8 +48,10 @@ void ferry_order_report_fed(struct ferry_order *order, struct ferry_shipment *sh
     chunk->delivered += report->code == FERRY_OK;
     if (chunk->delivered == chunk->count && chunk->bytes > gate->proven_chunk)
         gate->proven_chunk = chunk->bytes;
-    if (report->code == FERRY_RECORD_TOO_LARGE)
-        gate->chunk = chunk->count > 1 ? chunk->count / 2 : 1;
+    if (report->code == FERRY_RECORD_TOO_LARGE && chunk->count > 1) {
+        gate->chunk = chunk->count / 2;
+        gate->wary = true;
+    }
     bool drained = --gate->with_producer == 0;
     if (shipment->state == FERRY_SHIPMENT_DELIVERED)
         ferry_tally_publish(&order->tally);
@@ -120,8 +122,7 @@ static void hand_over(struct ferry_order *order, struct ferry_gate_of_topic *gat
             ferry_spool_unmark_handed(order->spool, rows[i].sequence);
 }
 
-/* How many rows to feed at once. Kafka says "too large" of a whole batch: then half of it, down to the one that is
- * meant, and from there up again. */
+/* How many rows to feed at once. Kafka says "too large" of a whole batch: then half of it, and from there up again. */
 static size_t next_chunk(struct ferry_gate_of_topic *gate)
 {
     pthread_mutex_lock(&gate->lock);
@@ -148,13 +149,24 @@ static void note_missing(struct ferry_gate_of_topic *gate, size_t missing)
               FERRY_FIELDS(ferry_field_slice("topic", gate->topic), ferry_number("rows", (int64_t)missing)));
 }
 
-static void measure(struct chunk *chunk, const struct ferry_gate_of_topic *gate, const struct ferry_spool_row *rows,
-                    size_t count, size_t wanted)
+/* How many of the rows make the next chunk: all, or, once Kafka has said "too large", those in front of the first that
+ * may be meant, which then comes alone. */
+static size_t measure(struct chunk *chunk, const struct ferry_gate_of_topic *gate, const struct ferry_spool_row *rows,
+                      size_t count, size_t wanted)
 {
-    chunk->count = count;
-    for (size_t i = 0; i < count; i++)
-        chunk->bytes += ferry_order_bytes_of(&rows[i].record);
-    chunk->passing = count < wanted && chunk->bytes <= gate->proven_chunk;
+    for (; chunk->count < count; chunk->count++) {
+        size_t bytes = ferry_order_bytes_of(&rows[chunk->count].record);
+        bool suspect = gate->wary && bytes > gate->proven_bytes;
+        if (suspect && chunk->count > 0)
+            break;
+        chunk->bytes += bytes;
+        if (suspect) {
+            chunk->count = 1;
+            break;
+        }
+    }
+    chunk->passing = chunk->count == count && count < wanted && chunk->bytes <= gate->proven_chunk;
+    return chunk->count;
 }
 
 /* The next rows of a topic of which the producer holds nothing. */
@@ -171,9 +183,9 @@ static enum ferry_code feed(struct ferry_order *order, struct ferry_gate_of_topi
         return code;
     FERRY_CRASH_POINT("feed-after-read");
     ferry_order_rows_gone(gate, damaged);
-    measure(chunk, gate, rows, count, wanted);
     if (count == 0 && damaged == 0)
         note_missing(gate, counted);
+    count = measure(chunk, gate, rows, count, wanted);
     if (!mark_rows(order, rows, count, chunk))
         return ferry_fail(error, FERRY_SYSTEM, "the spool could not note what is handed over");
     FERRY_CRASH_POINT("feed-after-mark");

@@ -23,6 +23,7 @@ struct ferry_gate_of_topic {
     size_t proven_bytes;   /* a record as large as this Kafka has taken */
     size_t passing;        /* rows that were handed over last of all: the gate does not wait for them */
     size_t proven_chunk;   /* bytes: Kafka has taken so many rows of this topic at once */
+    bool wary;             /* Kafka has said "too large": what is larger than proven is fed alone */
     size_t chunk;          /* rows to feed at once; 0: as many as the feeder likes */
 };
 

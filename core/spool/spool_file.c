@@ -306,7 +306,9 @@ enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file, struct
 {
     int failure = sqlite3_errcode(file->writing);
     /* Busy: somebody looks at the file and holds it for too long. */
-    enum ferry_code code = failure == SQLITE_FULL || failure == SQLITE_BUSY ? FERRY_SPOOL_FULL : FERRY_SPOOL_BROKEN;
+    enum ferry_code code = failure == SQLITE_FULL || failure == SQLITE_BUSY ? FERRY_SPOOL_FULL
+                           : failure == SQLITE_NOMEM                        ? FERRY_MEMORY
+                                                                            : FERRY_SPOOL_BROKEN;
     ferry_fail(error, code, "%s", sqlite3_errmsg(file->writing));
     (void)execute(file->writing, "ROLLBACK");
     return code;
@@ -384,21 +386,33 @@ bool ferry_spool_sql_row(sqlite3_stmt *select, struct ferry_arena *arena, struct
            ferry_spool_row_read(record, arena, &row->record);
 }
 
-/* What the query yields, which is finalized. */
+static bool is_sound(sqlite3_stmt *select)
+{
+    const char *bytes = sqlite3_column_blob(select, 3);
+    struct ferry_slice record = ferry_slice_of(bytes, (size_t)sqlite3_column_bytes(select, 3));
+    return ferry_spool_row_crc(sqlite3_column_int64(select, 0), record) == (uint32_t)sqlite3_column_int64(select, 2);
+}
+
+/* What the query yields, which is finalized. A row that is sound and yet cannot be read tells that memory ran out. */
 static enum ferry_code read_rows(struct ferry_spool_file *file, sqlite3_stmt *select, struct ferry_arena *arena,
                                  struct ferry_spool_row *rows, size_t *count, int64_t *damaged, size_t *damaged_count,
                                  struct ferry_error *error)
 {
     size_t good = 0, bad = 0, bytes = 0;
     int step = SQLITE_DONE;
-    while (bytes < READ_MAX_BYTES && (step = sqlite3_step(select)) == SQLITE_ROW) {
+    bool starved = false;
+    while (!starved && bytes < READ_MAX_BYTES && (step = sqlite3_step(select)) == SQLITE_ROW) {
         bytes += (size_t)sqlite3_column_bytes(select, 3);
         if (ferry_spool_sql_row(select, arena, &rows[good]))
             good++;
+        else if (is_sound(select))
+            starved = true;
         else
             damaged[bad++] = rows[good].sequence;
     }
     sqlite3_finalize(select);
+    if (starved)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
     if (step != SQLITE_DONE && step != SQLITE_ROW)
         return reading_error(file, error);
     *count = good;

@@ -42,8 +42,8 @@ bool ferry_spool_file_set_aside(struct ferry_spool_file *file, int64_t sequence,
 bool ferry_spool_file_delete(struct ferry_spool_file *file, int64_t sequence);
 /* True when the fsync has returned; `*change`: how many rows there are more than before. */
 bool ferry_spool_file_commit(struct ferry_spool_file *file, int64_t *change);
-/* Says why: FERRY_SPOOL_FULL (what is on the disk is sound: no room, or busy) or FERRY_SPOOL_BROKEN (anything
- * else, a failed fsync above all: unknown what is on the disk), with SQLite's words in `error`. */
+/* Says why: FERRY_MEMORY or FERRY_SPOOL_FULL (what is on the disk is sound: no room, or busy) or FERRY_SPOOL_BROKEN
+ * (anything else, a failed fsync above all: unknown what is on the disk), with SQLite's words in `error`. */
 enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file, struct ferry_error *error);
 
 /* A commit may fail for want of room, and then what would make room, noting and deleting rows, needs some as well. So
