@@ -9,10 +9,12 @@ int ferry_command_demo(int argc, char **argv);
 int ferry_command_dlq(int argc, char **argv);
 int ferry_command_init(int argc, char **argv);
 int ferry_command_replay(int argc, char **argv);
+int ferry_command_lag(int argc, char **argv);
 int ferry_command_send(int argc, char **argv);
 int ferry_command_sign(int argc, char **argv);
 int ferry_command_spool(int argc, char **argv);
 int ferry_command_tail(int argc, char **argv);
+int ferry_command_topics(int argc, char **argv);
 int ferry_command_try(int argc, char **argv);
 
 #endif

@@ -22,8 +22,10 @@ static const struct ferry_command commands[] = {
     {"try", ferry_command_try, "what a route would send for an event"},
     {"sign", ferry_command_sign, "sign a body as a sender would"},
     {"send", ferry_command_send, "send an event to a bridge as Qlik would"},
+    {"lag", ferry_command_lag, "how far the workers are behind"},
     {"dlq", ferry_command_dlq, "what the workers gave up: look, try again, drop"},
     {"spool", ferry_command_spool, "what a bridge holds on disk: look, export, bring it to Kafka"},
+    {"topics", ferry_command_topics, "the topics: which there are to be, make them, show them for others to make"},
     {"tail", ferry_command_tail, "watch events as they come, or came"},
     {"replay", ferry_command_replay, "bring old events to a topic, a worker or an URL once more"},
 };

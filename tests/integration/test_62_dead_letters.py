@@ -121,6 +121,22 @@ def test_redriven_letters_go_to_the_retry_topic_of_their_route_once(ferry, dead,
     assert len(retries(kafka, prefix)) == 3
 
 
+def test_a_redriven_letter_takes_effect(ferry, dead, slack):
+    _worker, sent = dead(2)
+    before = len(slack.requests(HOOK))
+    slack.script(HOOK, Answer(200, "ok"))
+    assert dlq(ferry, "redrive").returncode == 0
+    until(lambda: len(slack.requests(HOOK)) >= before + 2, 30, "the redriven messages")
+    assert {r.json()["text"] for r in slack.requests(HOOK)[before:]} == {one["data"]["name"] for one in sent}
+    assert listed(ferry) == []
+
+    def lag():
+        done = ferry.run("ferry", "lag", "-c", ferry.path, "--json")
+        return json.loads(done.stdout)["workers"][0]
+    until(lambda: lag()["retries_waiting"] == 0, 20, "the entries settled")
+    assert lag()["dead_letters"] == 0
+
+
 def test_dropped_letters_are_left_out_and_nothing_is_deleted(ferry, dead, kafka, prefix):
     dead(3)
     done = dlq(ferry, "drop", "slack/0/0", "slack/0/2", "--json")
