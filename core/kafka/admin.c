@@ -58,6 +58,7 @@ static void note_look(struct ferry_topic_result *result, const struct rd_kafka_m
     case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE: /* being made, or its broker is away */
         conclude(result, FERRY_TOPIC_EXISTS, "");
         result->partitions = topic->partition_cnt;
+        result->replication = topic->partition_cnt > 0 ? topic->partitions[0].replica_cnt : -1;
         break;
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
         conclude(result, FERRY_TOPIC_MISSING, "");
@@ -75,8 +76,8 @@ static void note_looks(const struct visit *visit, const struct rd_kafka_metadata
 {
     for (size_t i = 0; i < visit->topics.count; i++) {
         struct ferry_topic_result *result = &visit->results[i];
-        *result =
-            (struct ferry_topic_result){.name = visit->topics.names[i], .state = FERRY_TOPIC_MISSING, .partitions = -1};
+        *result = (struct ferry_topic_result){
+            .name = visit->topics.names[i], .state = FERRY_TOPIC_MISSING, .partitions = -1, .replication = -1};
         for (int t = 0; t < metadata->topic_cnt; t++)
             if (strcmp(metadata->topics[t].topic, result->name) == 0)
                 note_look(result, &metadata->topics[t]);

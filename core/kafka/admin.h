@@ -18,6 +18,7 @@ struct ferry_topic_result {
     const char *name; /* borrowed from the list */
     enum ferry_topic_state state;
     int partitions;   /* of one that EXISTS; -1 where that is not known */
+    int replication;  /* the same: of its first partition */
     char reason[256]; /* for DENIED and FAILED: what is missing and the cure */
 };
 
@@ -30,6 +31,13 @@ FERRY_NODISCARD enum ferry_code ferry_admin_create(const struct ferry_config *co
 FERRY_NODISCARD enum ferry_code ferry_admin_look(const struct ferry_config *config, struct ferry_properties overrides,
                                                  struct ferry_topic_list topics, int timeout_ms,
                                                  struct ferry_topic_result *results, struct ferry_error *error);
+
+/* Hands out each setting of each of these topics as the brokers have it, defaults included. A topic whose settings this
+ * user may not see is passed over. FERRY_KAFKA when no broker answered. */
+typedef void ferry_admin_setting_fn(void *context, const char *topic, const char *name, const char *value);
+FERRY_NODISCARD enum ferry_code ferry_admin_settings(const struct ferry_config *config, struct ferry_topic_list topics,
+                                                     int timeout_ms, ferry_admin_setting_fn *visit, void *context,
+                                                     struct ferry_error *error);
 
 /* Checks a property name and value the way librdkafka does; for the configuration. */
 FERRY_NODISCARD enum ferry_code ferry_kafka_property_check(const char *name, const char *value,

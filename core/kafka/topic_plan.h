@@ -1,5 +1,5 @@
 /* With which settings a topic is created: what `topics` says, but for the internal ones that would not work with it.
- * Pure. Private to core/kafka. */
+ * Pure. For core/kafka, and for `ferry topics`, which shows it. */
 #ifndef FERRY_CORE_KAFKA_TOPIC_PLAN_H
 #define FERRY_CORE_KAFKA_TOPIC_PLAN_H
 
