@@ -134,6 +134,8 @@ static enum ferry_code render(struct ferry_template *compiled, const struct ferr
     enum ferry_code code = ferry_template_render(compiled, view, &text, error);
     if (code != FERRY_OK)
         return code;
+    if (text.starved)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
     if (text.failed)
         return ferry_fail(error, FERRY_TEMPLATE, "the text is longer than %d bytes", TEXT_MAX_BYTES);
     struct ferry_slice kept = ferry_arena_slice(arena, ferry_buffer_slice(&text));

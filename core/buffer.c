@@ -20,7 +20,7 @@ void ferry_buffer_done(struct ferry_buffer *buffer)
 void ferry_buffer_clear(struct ferry_buffer *buffer)
 {
     buffer->len = 0;
-    buffer->failed = false;
+    buffer->failed = buffer->starved = false;
     if (buffer->ptr != NULL)
         buffer->ptr[0] = '\0';
 }
@@ -40,7 +40,7 @@ static bool reserve(struct ferry_buffer *buffer, size_t more)
         capacity = 64;
     char *grown = realloc(buffer->ptr, capacity);
     if (grown == NULL) {
-        buffer->failed = true;
+        buffer->failed = buffer->starved = true;
         return false;
     }
     buffer->ptr = grown;

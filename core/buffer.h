@@ -16,6 +16,7 @@ struct ferry_buffer {
     size_t capacity;
     size_t max;
     bool failed;
+    bool starved; /* it failed because memory ran out, not because of its maximum */
 };
 
 void ferry_buffer_init(struct ferry_buffer *buffer, size_t max_bytes);

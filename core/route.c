@@ -85,6 +85,8 @@ enum ferry_code ferry_route_topic_of(const struct ferry_topics_config *topics, s
     ferry_buffer_init(&name, FERRY_TOPIC_NAME);
     expand(topics->name, canonical, type, &name);
     struct ferry_slice made = ferry_buffer_slice(&name);
+    if (name.starved)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
     if (name.failed)
         return ferry_fail(error, FERRY_EVENT_INVALID, "type: too long for the name of a topic");
     if (made.len == 0 || ferry_slice_is(made, ".") || ferry_slice_is(made, ".."))

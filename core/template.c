@@ -61,17 +61,19 @@ void ferry_expression_free(struct ferry_expression *expression)
 struct mark {
     size_t len;
     bool failed;
+    bool starved;
 };
 
 static struct mark mark_of(const struct ferry_buffer *out)
 {
-    return (struct mark){out->len, out->failed};
+    return (struct mark){out->len, out->failed, out->starved};
 }
 
 static void restore(struct ferry_buffer *out, struct mark mark)
 {
     out->len = mark.len;
     out->failed = mark.failed;
+    out->starved = mark.starved;
     if (out->ptr != NULL)
         out->ptr[mark.len] = '\0';
 }
@@ -81,7 +83,10 @@ static enum ferry_code check_fit(struct ferry_buffer *out, struct mark before, s
 {
     if (!out->failed)
         return FERRY_OK;
+    bool starved = out->starved;
     restore(out, before);
+    if (starved)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
     return ferry_fail(error, FERRY_TEMPLATE, "the result is longer than the %zu bytes that are left",
                       out->max - before.len);
 }
