@@ -254,6 +254,16 @@ static enum ferry_code judge(const struct ferry_shipment *shipment, const struct
     return report->code == FERRY_RECORD_TOO_LARGE && !meant ? FERRY_UNAVAILABLE : report->code;
 }
 
+/* Somebody was told 202 for it, and Kafka will never have it: a person has to know. */
+static bool set_aside(struct ferry_order *order, const struct ferry_shipment *shipment, const char *reason)
+{
+    ferry_log(FERRY_LOG_ERROR, "spool: a row that Kafka refuses for good is set aside",
+              FERRY_FIELDS(ferry_field_slice("topic", shipment->gate->topic),
+                           ferry_number("sequence", shipment->sequence), ferry_text("reason", reason),
+                           ferry_text("cure", "ferry spool export --set-aside")));
+    return ferry_spool_set_aside(order->spool, shipment->sequence, reason);
+}
+
 void ferry_order_report_row(struct ferry_order *order, struct ferry_shipment *shipment,
                             const struct ferry_report *report, bool alone)
 {
@@ -263,7 +273,7 @@ void ferry_order_report_row(struct ferry_order *order, struct ferry_shipment *sh
     if (report->code == FERRY_OK)
         gone = ferry_spool_delete(order->spool, shipment->sequence);
     else if (report->code == FERRY_RECORD_TOO_LARGE && alone)
-        gone = ferry_spool_set_aside(order->spool, shipment->sequence, report->reason);
+        gone = set_aside(order, shipment, report->reason);
     else if (!report->possibly_persisted && !shipment->repeated)
         ferry_spool_unmark_handed(order->spool, shipment->sequence);
     if (!gone) {
