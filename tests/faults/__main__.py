@@ -112,5 +112,8 @@ def run(chosen, options, namespaces):
 
 if __name__ == "__main__":
     process.stop_all_on_sigterm()
+    if sys.argv[1:2] == ["workers"]:
+        from faults.workers.__main__ import main as workers
+        sys.exit(workers(sys.argv[2:]))
     print(f"programs: {BIN}", file=sys.stderr)
     sys.exit(main())

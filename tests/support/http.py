@@ -43,13 +43,16 @@ class Request:
 
 @dataclass
 class Answer:
-    """hang: never answer (until the server stops); reset: cut the connection with RST instead of an answer."""
+    """hang: never answer (until the server stops); reset: cut the connection with RST instead of an answer; cut: with
+    RST after so many bytes of it; drip: seconds between its bytes."""
     status: int = 200
     body: object = b""
     headers: dict = field(default_factory=dict)
     delay: float = 0
     hang: bool = False
     reset: bool = False
+    cut: int = None
+    drip: float = 0
 
     def payload(self):
         if isinstance(self.body, bytes):
@@ -85,6 +88,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if answer.reset:
             return self._reset()
         payload = answer.payload()
+        if answer.cut is not None or answer.drip:
+            return self._spoil(answer, payload)
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -93,6 +98,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(payload)
+
+    def _spoil(self, answer, payload):
+        """An answer that comes byte by byte, or not whole."""
+        whole = b"HTTP/1.1 %d Spoiled\r\nContent-Length: %d\r\n\r\n%s" % (answer.status, len(payload), payload)
+        for byte in whole[:answer.cut] if answer.drip else [whole[:answer.cut]]:
+            self.wfile.write(bytes([byte]) if answer.drip else byte)
+            self.wfile.flush()
+            self.server.owner._stopping.wait(answer.drip)
+        if answer.cut is not None:
+            self._reset()
 
     def _chunk(self):
         size = int(self.rfile.readline().split(b";")[0], 16)

@@ -1,0 +1,66 @@
+"""Kafka fails the worker."""
+import threading
+import time
+
+from confluent_kafka import admin
+
+from faults.cluster import BRIDGE
+from faults.workers.fault import WorkerFault
+from support.http import Answer
+
+
+class BrokerDown(WorkerFault):
+    name = "broker-down"
+    title = "the broker is killed while events are retried, back 8 s later"
+
+    def play(self, stage):
+        self.over = False
+        stage.sink.behave = lambda body: Answer(503) if not self.over and body["n"] % 3 == 0 else None
+        stage.start()
+        stage.flow(self.rate, 3)
+        broker = stage.kafka.brokers[0]
+        broker.kill()
+        self.kills = 1  # what took effect could not be marked
+        time.sleep(3 if self.quick else 8)
+        self.over = True
+        broker.start()
+        broker.wait()
+        stage.flow(self.rate, 3)
+
+
+class DlqForbidden(WorkerFault):
+    name = "dlq-forbidden"
+    title = "the right to write the DLQ taken away, given back 8 s later"
+    dead_letters = True
+    user = BRIDGE
+
+    def binding(self, stage):
+        return admin.AclBinding(admin.ResourceType.TOPIC, stage.dlq, admin.ResourcePatternType.LITERAL, "User:bridge", "*",
+                                admin.AclOperation.WRITE, admin.AclPermissionType.DENY)
+
+    def play(self, stage):
+        stage.sink.behave = lambda body: Answer(400) if body["n"] % 5 == 2 else None
+        stage.start()
+        stage.flow(self.rate, 2)
+        for future in stage.kafka.admin().create_acls([self.binding(stage)]).values():
+            future.result(30)
+        flow = threading.Thread(target=stage.flow, args=(self.rate, 6))
+        flow.start()
+        time.sleep(3 if self.quick else 8)
+        before = len(stage.dead())
+        time.sleep(1)
+        if len(stage.dead()) != before:
+            stage.problems.append("the right was not taken away")
+        self.clean_up(stage)
+        flow.join()
+
+    def clean_up(self, stage):
+        b = self.binding(stage)
+        filters = [admin.AclBindingFilter(b.restype, b.name, b.resource_pattern_type, b.principal, b.host, b.operation,
+                                          b.permission_type)]
+        for future in stage.kafka.admin().delete_acls(filters).values():
+            future.result(30)
+
+    def check(self, stage, verdict):
+        wanted = sum(p.number % 5 == 2 for p in stage.published)
+        return [] if verdict.dead == wanted else [f"{verdict.dead} dead letters, {wanted} wanted"]
