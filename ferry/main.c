@@ -26,7 +26,6 @@ static const struct ferry_command commands[] = {
     {"dlq", ferry_command_dlq, "what the workers gave up: look, try again, drop"},
     {"spool", ferry_command_spool, "what a bridge holds on disk: look, export, bring it to Kafka"},
     {"topics", ferry_command_topics, "the topics: which there are to be, make them, show them for others to make"},
-    {"topics", ferry_command_topics, "the topics: which there are to be, make them, show them for others to make"},
     {"tail", ferry_command_tail, "watch events as they come, or came"},
     {"replay", ferry_command_replay, "bring old events to a topic, a worker or an URL once more"},
 };
