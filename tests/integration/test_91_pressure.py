@@ -19,6 +19,9 @@ from support.kafka import Kafka
 from support.process import until
 
 
+RELOADS = int(os.environ.get("FERRY_TEST_RELOADS", "100"))  # 1,000 take a minute or two
+
+
 def post_for(bridge, seconds, pause=0.02):
     """Honest clients, each with a connection of its own, for so long: (status or error, seconds) of each."""
     end, outcomes = time.monotonic() + seconds, []
@@ -284,6 +287,7 @@ def reload_often(ferry, bridge, certificates, times):
         until(lambda: done() > before, 20, f"reload {n}")
 
 
+@pytest.mark.timeout(900)
 def test_a_hundred_reloads_under_load_fail_no_request_and_leak_nothing(make, settings, authority):
     webhook = {**WEBHOOK, "secrets": [*WEBHOOK["secrets"], {"file": "extra-secret"}]}
     certificates = [authority.issue(f"reload{n}") for n in range(3)]
@@ -295,12 +299,12 @@ def test_a_hundred_reloads_under_load_fail_no_request_and_leak_nothing(make, set
     with Load(bridge) as load:
         reload_often(ferry, bridge, certificates, 20)  # until the allocator has what it needs
         files, memory = descriptors(bridge), resident_kib(bridge)
-        reload_often(ferry, bridge, certificates, 100)
+        reload_often(ferry, bridge, certificates, RELOADS)
     assert set(load.outcomes) == {204}, set(load.outcomes)
     until(lambda: descriptors(bridge) <= files + 4, 10, f"no more than {files} descriptors")
     assert resident_kib(bridge) < memory + 8 * 1024
-    assert bridge.post(event(), secret=f"a-secret-that-changes-each-time-{99:08}").status == 204
-    assert bridge.post(event(), secret=f"a-secret-that-changes-each-time-{98:08}").status == 401
+    assert bridge.post(event(), secret=f"a-secret-that-changes-each-time-{RELOADS - 1:08}").status == 204
+    assert bridge.post(event(), secret=f"a-secret-that-changes-each-time-{RELOADS - 2:08}").status == 401
 
 
 @pytest.mark.parametrize("kafka_is", ["there", "away"])
