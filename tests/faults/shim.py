@@ -7,7 +7,7 @@ import struct
 from support.ferry import BIN
 
 LIBRARY = BIN / "fault_shim.so"
-FIELDS = ("fsync_mode", "fsync_left", "fsync_delay_ms", "clock_offset_s", "fsyncs")
+FIELDS = ("fsync_mode", "fsync_left", "fsync_delay_ms", "clock_offset_s", "read_only", "fsyncs")
 CARRY_OUT, FAIL, PRETEND = range(3)
 PAGE = 4096
 

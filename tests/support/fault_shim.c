@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct control {
     int64_t fsync_left;     /* how many the mode is for; below 0: all */
     int64_t fsync_delay_ms; /* before each */
     int64_t clock_offset_s; /* added to the wall clock */
+    int64_t read_only;      /* writing files fails */
     int64_t fsyncs;         /* how many there were: the shim counts */
 };
 
@@ -61,7 +63,7 @@ static void copy_bytes(int from, int to)
     static char bytes[1 << 16];
     ssize_t count;
     for (off_t at = 0; (count = pread(from, bytes, sizeof bytes, at)) > 0; at += count)
-        if (pwrite(to, bytes, (size_t)count, at) != count)
+        if (REAL(pwrite64)(to, bytes, (size_t)count, at) != count)
             abort();
 }
 
@@ -127,6 +129,24 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
     return sync_by(REAL(fdatasync), fd);
+}
+
+static bool is_refused(void)
+{
+    if (control == NULL || !control->read_only)
+        return false;
+    errno = EROFS;
+    return true;
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at)
+{
+    return is_refused() ? -1 : REAL(pwrite64)(fd, bytes, count, at);
+}
+
+int ftruncate64(int fd, off64_t length)
+{
+    return is_refused() ? -1 : REAL(ftruncate64)(fd, length);
 }
 
 /* ---- the clock ---- */
