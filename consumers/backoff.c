@@ -18,8 +18,8 @@ int64_t ferry_backoff_ms(int64_t first_ms, int64_t max_ms, int failures, uint32_
 
 int64_t ferry_backoff_obey_ms(int64_t asked_ms, int64_t backoff_ms, uint32_t random)
 {
-    if (asked_ms < 0)
-        return backoff_ms;
+    if (asked_ms <= 0)
+        return backoff_ms; /* "at once", or a date that is over, is no leave to hammer */
     if (asked_ms > FERRY_RETRY_AFTER_MAX_MS)
         asked_ms = FERRY_RETRY_AFTER_MAX_MS;
     return asked_ms + part(asked_ms / 10, random);
