@@ -3,6 +3,7 @@
 
 #include "consumers/engine.h"
 #include "core/clock.h"
+#include "core/crash_point.h"
 #include "core/log.h"
 
 enum { TOO_MANY_REQUESTS = 429 };
@@ -171,6 +172,7 @@ static void answered(void *context, const struct ferry_answer *answer)
     struct ferry_call *call = context;
     struct ferry_engine *engine = call->engine;
     struct ferry_task *task = take_back(call);
+    FERRY_CRASH_POINT("call-answered");
     if (task != NULL)
         settle(engine, task, answer);
 }
@@ -209,7 +211,9 @@ void ferry_call_begin(struct ferry_engine *engine, struct ferry_task *task)
         not_sent(engine, task, "out of memory");
         return;
     }
+    FERRY_CRASH_POINT("call-before-send");
     enum ferry_code code = ferry_effect_submit(engine->client, &call->effect, answered, call, &error);
+    FERRY_CRASH_POINT("call-handed-over");
     if (code != FERRY_OK && (task = take_back(call)) != NULL)
         not_sent(engine, task, error.text);
 }

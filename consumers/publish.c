@@ -5,6 +5,7 @@
 #include "consumers/dead_letter.h"
 #include "consumers/engine.h"
 #include "core/clock.h"
+#include "core/crash_point.h"
 #include "core/log.h"
 
 enum { AGAIN_FIRST_MS = 1000, AGAIN_MAX_MS = 30000 };
@@ -69,6 +70,7 @@ static void end(struct ferry_engine *engine, struct ferry_task *task)
     ferry_engine_lock(engine);
     ferry_task_settle(engine, task);
     ferry_engine_unlock(engine);
+    FERRY_CRASH_POINT("settled");
 }
 
 static void write_it(struct ferry_engine *engine, struct ferry_task *task, enum ferry_writing writing)
@@ -94,6 +96,7 @@ static enum ferry_code send_letter(struct ferry_engine *engine, struct ferry_tas
     if (ferry_dead_letter_make(&letter, &task->delivery->fetched->record, engine->dead_letter_topic, &arena, &record) !=
         FERRY_OK)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    FERRY_CRASH_POINT("letter-before-send");
     return ferry_engine_send(engine, &record, -1, task, error);
 }
 
@@ -101,6 +104,7 @@ static enum ferry_code letter_written(struct ferry_engine *engine, struct ferry_
                                       const struct ferry_report *report)
 {
     (void)report;
+    FERRY_CRASH_POINT("letter-reported");
     if (task->end.outcome != FERRY_OUTCOME_DOUBTFUL) {
         task->writing = FERRY_WRITE_NOTHING;
         end(engine, task);
@@ -148,6 +152,7 @@ static enum ferry_code mark_written(struct ferry_engine *engine, struct ferry_ta
                                     const struct ferry_report *report)
 {
     (void)report;
+    FERRY_CRASH_POINT("mark-reported");
     task->writing = FERRY_WRITE_NOTHING;
     if (task->after == FERRY_AFTER_SETTLE) {
         end(engine, task);
@@ -164,6 +169,7 @@ static enum ferry_code send_mark(struct ferry_engine *engine, struct ferry_task 
     int32_t partition = partition_of(engine, task);
     if (partition < 0)
         return mark_written(engine, task, NULL);
+    FERRY_CRASH_POINT("mark-before-send");
     return send_to_effects(engine, task, task->mark, partition, task, error);
 }
 
@@ -194,6 +200,7 @@ void ferry_task_withdraw(struct ferry_engine *engine, struct ferry_task *task)
 static enum ferry_code note_written(struct ferry_engine *engine, struct ferry_task *task,
                                     const struct ferry_report *report)
 {
+    FERRY_CRASH_POINT("note-reported");
     return ferry_note_written(engine, task, report->partition, report->offset);
 }
 

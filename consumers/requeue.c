@@ -10,6 +10,7 @@
 
 #include "consumers/engine.h"
 #include "core/clock.h"
+#include "core/crash_point.h"
 #include "core/log.h"
 #include "core/mask.h"
 
@@ -86,6 +87,7 @@ enum ferry_code ferry_note_send(struct ferry_engine *engine, struct ferry_task *
                                : ferry_retry_done_make(&note, origin->key, engine->retry_topic, &arena, &record);
     if (code != FERRY_OK)
         return ferry_fail(error, code, "out of memory");
+    FERRY_CRASH_POINT("note-before-send");
     return ferry_engine_send(engine, &record, partition_of(engine, task), task, error);
 }
 
