@@ -270,6 +270,181 @@ static void a_reload_keeps_routes_by_their_names(void **state)
     assert_true(engine->resubscribe);
 }
 
+/* ---- the retry topic ---- */
+
+enum { DUE_MS = 1000000 };
+
+static uint64_t lane_of(const char *key)
+{
+    return ferry_lane_id(FERRY_SLICE("one"), FERRY_SLICE("t"), 0, ferry_slice_from(key));
+}
+
+/* There is a topic for what waits, and a partition of it is ours. */
+static struct ferry_held_partition *have_retry_topic(struct ferry_engine *engine)
+{
+    engine->retry_width = 1;
+    assert_int_equal(ferry_retry_index_widen(engine->retries, 1), FERRY_OK);
+    ferry_retry_index_pass(engine->retries, 0, 0);
+    assert_int_equal(ferry_partition_add(engine, "ferry.slack.retry", 0), FERRY_OK);
+    struct ferry_held_partition *partition = engine->partitions[engine->partition_count - 1];
+    assert_true(partition->retry);
+    partition->restoring = false;
+    return partition;
+}
+
+/* Without a producer a note is put off; this is the report all the same. */
+static void report_note(struct ferry_engine *engine, struct ferry_task *task, int64_t offset)
+{
+    ferry_engine_unlock(engine);
+    assert_int_equal(ferry_note_written(engine, task, 0, offset), FERRY_OK);
+    ferry_engine_lock(engine);
+}
+
+static void requeue(struct ferry_engine *engine, struct ferry_task *task)
+{
+    const struct ferry_next why = {.code = FERRY_HTTP_BUSY, .reason = "status 503"};
+    ferry_engine_unlock(engine); /* it takes the lock itself */
+    ferry_task_requeue(engine, task, DUE_MS, &why);
+    ferry_engine_lock(engine);
+}
+
+static struct ferry_retry_row *waiting_row(struct ferry_engine *engine, int64_t origin)
+{
+    return ferry_retry_index_find(engine->retries, FERRY_SLICE("one"),
+                                  &(struct ferry_origin){FERRY_SLICE("t"), 0, origin});
+}
+
+static void what_goes_to_the_retry_topic_is_settled_with_the_report_and_blocks_its_lane(void **state)
+{
+    struct ferry_engine *engine = *state;
+    have_retry_topic(engine);
+    deliver(engine, 0, "k", "one", NULL);
+    deliver(engine, 1, "k", "one", NULL);
+    struct ferry_task *failed = next(engine);
+    failed->attempts = 3;
+    failed->first_failure_ms = 77;
+    requeue(engine, failed);
+    assert_int_equal(engine->partitions[0]->offsets.next, -1);
+    assert_false(ferry_retry_index_blocks(engine->retries, lane_of("k")));
+    report_note(engine, failed, 5);
+    assert_int_equal(engine->partitions[0]->offsets.next, 1);
+    assert_true(ferry_retry_index_blocks(engine->retries, lane_of("k")));
+    assert_false(ferry_retry_index_blocks(engine->retries, lane_of("other")));
+    const struct ferry_retry_row *row = waiting_row(engine, 0);
+    assert_int_equal(row->attempts, 3);
+    assert_int_equal(row->first_failure_ms, 77);
+    assert_int_equal(row->due_ms, DUE_MS);
+    assert_int_equal(offset_of(next(engine)), 1); /* an evaluator sees that its lane is blocked */
+}
+
+/* A task of the entry that is due, as the retriever makes it. */
+static struct ferry_task *retrieve(struct ferry_engine *engine, struct ferry_held_partition *partition, int64_t origin)
+{
+    struct ferry_retry_row *row = ferry_retry_index_take(engine->retries, 0, DUE_MS);
+    assert_non_null(row);
+    assert_int_equal(row->origin_offset, origin);
+    struct ferry_delivery *delivery = calloc(1, sizeof *delivery);
+    delivery->fetched = calloc(1, sizeof *delivery->fetched);
+    delivery->fetched->record =
+        (struct ferry_record){.topic = FERRY_SLICE("t"), .key = FERRY_SLICE("k"), .offset = origin};
+    partition->records++;
+    assert_int_equal(ferry_task_add(engine, partition, delivery, slot_of(engine, "one"), row), FERRY_OK);
+    struct ferry_task *task = next(engine);
+    assert_ptr_equal(task->row, row);
+    return task;
+}
+
+static void have_entry(struct ferry_engine *engine, int64_t origin, int64_t offset)
+{
+    const struct ferry_retry_note note = {.route = FERRY_SLICE("one"),
+                                          .origin = {FERRY_SLICE("t"), 0, origin},
+                                          .attempts = 2,
+                                          .first_failure_ms = 77,
+                                          .due_ms = DUE_MS};
+    assert_int_equal(ferry_retry_index_read(engine->retries, &note, FERRY_SLICE("k"), 0, offset), FERRY_OK);
+}
+
+static void an_entry_goes_on_where_it_was_and_ends_with_its_note(void **state)
+{
+    struct ferry_engine *engine = *state;
+    struct ferry_held_partition *partition = have_retry_topic(engine);
+    have_entry(engine, 0, 5);
+    struct ferry_task *task = retrieve(engine, partition, 0);
+    assert_int_equal(task->attempts, 2);
+    assert_int_equal(task->first_failure_ms, 77);
+    task->attempts++;
+    requeue(engine, task);
+    report_note(engine, task, 6); /* `again` */
+    assert_int_equal(partition->tasks, 0);
+    assert_int_equal(waiting_row(engine, 0)->attempts, 3);
+    task = retrieve(engine, partition, 0);
+    ferry_engine_unlock(engine);
+    ferry_task_conclude(engine, task, FERRY_OUTCOME_DONE);
+    ferry_engine_lock(engine);
+    assert_true(ferry_retry_index_blocks(engine->retries, lane_of("k"))); /* not before the report */
+    report_note(engine, task, 7);
+    assert_false(ferry_retry_index_blocks(engine->retries, lane_of("k")));
+    assert_int_equal(engine->retrieved, 0);
+    assert_int_equal(partition->records, 0);
+}
+
+static void an_entry_of_a_partition_that_goes_away_is_left_to_the_next_owner(void **state)
+{
+    struct ferry_engine *engine = *state;
+    struct ferry_held_partition *partition = have_retry_topic(engine);
+    have_entry(engine, 0, 5);
+    struct ferry_task *task = retrieve(engine, partition, 0);
+    ferry_task_put_off(engine, task, FERRY_TASK_WAITING, ferry_clock_mono_ms() + 60000);
+    ferry_partition_close(engine, partition);
+    assert_int_equal(partition->tasks, 0);
+    assert_non_null(waiting_row(engine, 0));
+    assert_int_equal(engine->retrieved, 0);
+}
+
+/* What has something to write is not given up with a partition that is taken away. */
+static void what_is_to_be_written_counts_as_begun(void **state)
+{
+    struct ferry_engine *engine = *state;
+    have_retry_topic(engine);
+    deliver(engine, 0, "k", "one", NULL);
+    struct ferry_task *task = next(engine);
+    task->writing = FERRY_WRITE_ENTRY;
+    ferry_task_make_ready(engine, task);
+    assert_int_equal(engine->partitions[0]->begun, 1);
+    ferry_partition_close(engine, engine->partitions[0]);
+    assert_int_equal(engine->partitions[0]->tasks, 1);
+}
+
+static void of_a_full_partition_those_that_wait_longest_leave(void **state)
+{
+    struct ferry_engine *engine = *state;
+    have_retry_topic(engine);
+    const char *const keys[] = {"a", "b", "c"};
+    int64_t now_ms = ferry_clock_mono_ms();
+    struct ferry_task *tasks[3];
+    for (int64_t i = 0; i < 3; i++) {
+        deliver(engine, i, keys[i], "one", NULL);
+        tasks[i] = next(engine);
+        tasks[i]->reserved = true;
+        tasks[i]->token_ms = now_ms + 60000 * (i + 1);
+    }
+    tasks[0]->failed = true; /* it waits for another reason */
+    for (size_t i = 0; i < 3; i++)
+        ferry_task_put_off(engine, tasks[i], FERRY_TASK_WAITING, tasks[i]->token_ms);
+    ferry_partition_spill(engine, engine->partitions[0]);
+    assert_int_equal(tasks[0]->state, FERRY_TASK_WAITING);
+    assert_int_equal(tasks[1]->state, FERRY_TASK_WAITING);
+    assert_int_equal(tasks[2]->state, FERRY_TASK_READY);
+    assert_int_equal(tasks[2]->writing, FERRY_WRITE_ENTRY);
+    assert_int_equal(tasks[2]->attempts, 0);
+    assert_ptr_equal(next(engine), tasks[2]);
+    int64_t token_ms = tasks[2]->token_ms;
+    report_note(engine, tasks[2], 9);
+    const struct ferry_retry_row *row = waiting_row(engine, 2);
+    assert_int_equal(row->token_ms, token_ms);
+    assert_in_range(row->due_ms, ferry_clock_wall_ms() + 170000, ferry_clock_wall_ms() + 190000);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -285,6 +460,11 @@ int main(void)
         TEST(what_was_accepted_is_begun_while_it_waits_to_be_followed),
         TEST(a_lost_partition_ends_without_an_offset_and_without_a_leak),
         TEST(a_reload_keeps_routes_by_their_names),
+        TEST(what_goes_to_the_retry_topic_is_settled_with_the_report_and_blocks_its_lane),
+        TEST(an_entry_goes_on_where_it_was_and_ends_with_its_note),
+        TEST(an_entry_of_a_partition_that_goes_away_is_left_to_the_next_owner),
+        TEST(what_is_to_be_written_counts_as_begun),
+        TEST(of_a_full_partition_those_that_wait_longest_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
