@@ -162,6 +162,15 @@ static void watch_sequence(struct ferry_producer *producer, rd_kafka_resp_err_t 
         atomic_store(&producer->broken, true);
 }
 
+/* librdkafka takes a batch that failed for acknowledged when a later batch of its partition succeeded ("implicitly
+ * acked"), since a broker takes batches in sequence only. Yet a broker that knows nothing of the producer so far, for
+ * instance because the partition is new, takes a later batch as the first, and the failed one is lost. Such a report
+ * has no offset: Kafka never said where the record is, so it is no acknowledgement. */
+static bool is_assumed(const rd_kafka_message_t *message)
+{
+    return message->err == RD_KAFKA_RESP_ERR_NO_ERROR && message->offset < 0;
+}
+
 static void report(struct ferry_producer *producer, const rd_kafka_message_t *message)
 {
     watch_sequence(producer, message->err);
@@ -169,10 +178,11 @@ static void report(struct ferry_producer *producer, const rd_kafka_message_t *me
         ferry_series_observe_ms(producer->produce_seconds, (double)rd_kafka_message_latency(message) / 1000);
     struct ferry_report out = {
         .tag = message->_private,
-        .code = ferry_kafka_code(message->err),
-        .possibly_persisted = message->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
-                              rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED,
-        .reason = rd_kafka_err2str(message->err),
+        .code = is_assumed(message) ? FERRY_UNAVAILABLE : ferry_kafka_code(message->err),
+        .possibly_persisted =
+            is_assumed(message) || (message->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
+                                    rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED),
+        .reason = is_assumed(message) ? "Kafka did not say where the record is" : rd_kafka_err2str(message->err),
         .partition = message->partition,
         .offset = message->offset,
     };

@@ -104,6 +104,27 @@ static void nothing_is_lost_or_reordered_by_an_outage(void **state)
     end(&f);
 }
 
+/* Measured with Kafka 4.3.1: a new partition took the second batch as its first, and the client said that both were in.
+ */
+static void what_only_a_later_record_vouches_for_is_not_acknowledged(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    rd_kafka_mock_broker_push_request_error_rtts(f.cluster->mock, 1, API_PRODUCE, 2,
+                                                 RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, 500, /* the first batch */
+                                                 RD_KAFKA_RESP_ERR_NO_ERROR, 500);
+    assert_int_equal(hand_over(&f, "events", 1), FERRY_OK);
+    pause_ms(200);
+    assert_int_equal(hand_over(&f, "events", 2), FERRY_OK);
+    assert_int_equal(ferry_producer_flush(f.producer, 20000), FERRY_OK);
+    assert_reported_once(1, 2);
+    assert_int_equal(seen.tags[2].code, FERRY_OK);
+    assert_int_equal(seen.tags[1].code, FERRY_UNAVAILABLE);
+    assert_true(seen.tags[1].possibly_persisted);
+    end(&f);
+}
+
 static void a_refusal_that_passes_is_retried(void **state)
 {
     (void)state;
@@ -210,6 +231,7 @@ int main(void)
         cmocka_unit_test(up_follows_the_broker),
         cmocka_unit_test(a_frozen_broker_counts_as_away),
         cmocka_unit_test(nothing_is_lost_or_reordered_by_an_outage),
+        cmocka_unit_test(what_only_a_later_record_vouches_for_is_not_acknowledged),
         cmocka_unit_test(a_refusal_that_passes_is_retried),
         cmocka_unit_test(a_topic_that_comes_late_gets_what_waited_for_it),
         cmocka_unit_test(a_warm_topic_is_known_before_the_first_record),
