@@ -13,6 +13,7 @@ struct row {
 struct ferry_track {
     pthread_mutex_t lock;
     struct ferry_track_load load;
+    struct ferry_track_item *spare; /* to be used again: most are freed on another thread than they are made on */
     size_t count;
     struct row rows[];
 };
@@ -40,23 +41,39 @@ void ferry_track_free(struct ferry_track *track)
             free(item);
         }
     }
+    for (struct ferry_track_item *item = track->spare, *next; item != NULL; item = next) {
+        next = item->next;
+        free(item);
+    }
     pthread_mutex_destroy(&track->lock);
     free(track);
+}
+
+/* A used one, or a new one. The lock is held. */
+static struct ferry_track_item *new_item(struct ferry_track *track)
+{
+    struct ferry_track_item *item = track->spare;
+    if (item == NULL)
+        return malloc(sizeof *item);
+    track->spare = item->next;
+    return item;
 }
 
 struct ferry_track_item *ferry_track_add(struct ferry_track *track, size_t span, struct ferry_fetched *fetched,
                                          size_t reports)
 {
-    struct ferry_track_item *item = malloc(sizeof *item);
-    if (item == NULL)
-        return NULL;
     const struct ferry_record *record = &fetched->record;
+    pthread_mutex_lock(&track->lock);
+    struct ferry_track_item *item = new_item(track);
+    if (item == NULL) {
+        pthread_mutex_unlock(&track->lock);
+        return NULL;
+    }
     *item = (struct ferry_track_item){.fetched = fetched,
                                       .span = span,
                                       .pending = reports,
                                       .bytes = record->key.len + record->value.len,
                                       .resume = record->offset + 1};
-    pthread_mutex_lock(&track->lock);
     struct row *row = &track->rows[span];
     if (row->head == NULL)
         row->head = item;
@@ -81,13 +98,14 @@ void ferry_track_pass(struct ferry_track *track, size_t span, int64_t offset)
 }
 
 /* Takes off the front what is settled. */
-static void advance(struct row *row)
+static void advance(struct ferry_track *track, struct row *row)
 {
     while (row->head != NULL && row->head->pending == 0) {
         struct ferry_track_item *item = row->head;
         row->position = item->resume;
         row->head = item->next;
-        free(item);
+        item->next = track->spare;
+        track->spare = item;
     }
 }
 
@@ -101,7 +119,7 @@ void ferry_track_settle(struct ferry_track *track, struct ferry_track_item *item
         track->load.in_flight--;
         track->load.bytes -= item->bytes;
         track->load.settled++;
-        advance(&track->rows[item->span]);
+        advance(track, &track->rows[item->span]);
     }
     pthread_mutex_unlock(&track->lock);
     ferry_fetched_free(fetched);

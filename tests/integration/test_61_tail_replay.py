@@ -107,7 +107,7 @@ def fill(kafka, topic, count, keys=7, partitions=3, start=0, **headers):
                          "queue.buffering.max.messages": 1000000})
     for n in range(start, start + count):
         key = f"key-{n % keys}"
-        producer.produce(topic, json.dumps({"id": key, "n": n}).encode(), key, headers=[
+        producer.produce(topic, json.dumps({"id": key, "n": n, "name": key}).encode(), key, headers=[
             ("ce_specversion", "1.0"), ("ce_id", f"id-{n}"), ("ce_source", "s"), ("ce_type", "com.qlik.app.created"),
             ("ce_tenantid", "even" if n % 2 == 0 else "odd"), ("content-type", "application/json"),
             ("ferry-event", "app.created"), ("\u00e9", b"\x00\xff"), *headers.items()])
@@ -331,3 +331,69 @@ def test_a_refusal_stops_the_run_and_it_goes_on_when_that_is_mended(ferry, kafka
     done = ferry.cli(*command)
     assert done.returncode == 0, done.stderr
     assert set(r.json()["n"] for r in crm.requests("/hook")) == set(range(100))
+
+
+# ------------------------------------------------------------------------------------------------- replay to a worker
+
+def slack_section():
+    text = r"\(.resource.name) \(.id)"
+    return {"worker": {"start": "earliest"}, "slack": {"routes": [
+        {"name": "new-app", "events": ["app.created"], "webhook": {"env": "SLACK_WEBHOOK_URL"}, "text": text, "pace": "1000/1s"}]}}
+
+
+@pytest.fixture
+def crew(make, settings, kafka, prefix, slack):
+    """A Slack worker that has brought what was published: three events."""
+    made = make(settings, slack_section(), env={"SLACK_WEBHOOK_URL": slack.hook()})
+    made.cli = lambda *arguments, **more: made.run("ferry", *arguments[:1], "-c", made.path, *arguments[1:], **more)
+    made.worker = made.start("slack")
+    for n in range(3):
+        records.publish(kafka, f"{prefix}.app.created", created(f"app-{n}", id=f"first-{n}"))
+    until(lambda: len(slack.messages()) == 3, 40)
+    return made
+
+
+def to_slack(ferry, *arguments):
+    done = ferry.cli("replay", "--event", "app.*", "--from", "-1h", "--to-worker", "slack", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def outcome(ferry, name):
+    return ferry.worker.metric("ferry_effects_total", outcome=name)
+
+
+def test_a_worker_repeats_effects_only_when_told_to(crew, slack, kafka, prefix):
+    assert to_slack(crew)["replayed"] == 3
+    until(lambda: outcome(crew, "skipped") == 3, 40)
+    assert to_slack(crew, "--effects")["replayed"] == 3
+    until(lambda: outcome(crew, "duplicate") == 3, 40)
+    assert len(slack.messages()) == 3
+    assert to_slack(crew, "--again")["replayed"] == 3
+    until(lambda: len(slack.messages()) == 6, 40)
+
+
+def test_what_no_route_takes_is_left_out(crew, kafka, prefix):
+    records.publish(kafka, f"{prefix}.other", event("com.qlik.teapot.boiled"))
+    done = crew.cli("replay", "--event", "teapot.*", "--from", "-1h", "--to-worker", "slack", "--json")
+    result = json.loads(done.stdout)
+    assert (result["replayed"], result["left_out"]["unwanted"]) == (0, 1)
+
+
+def test_a_replay_to_a_worker_that_is_killed_and_run_again_repeats_no_effect(crew, slack, kafka, prefix, tmp_path):
+    count = 60
+    fill(kafka, f"{prefix}.app.created", count, keys=count, partitions=1)
+    until(lambda: len(slack.messages()) == 3 + count, 60)
+    command = ["replay", "-c", crew.path, "--event", "app.*", "--from", "-1h", "--to-worker", "slack", "--again", "--run-id", "half"]
+    child = Child([BIN / "ferry", *command, "--rate", "20"], tmp_path / "replay", env=crew.env)
+    try:
+        child.wait_for(lambda: len(journal(kafka, prefix)) >= 3, 30)
+    finally:
+        child.kill()
+    entries = len([r for r in records.read(kafka, f"{prefix}.slack.retry") if dict(r.pairs).get("ferry-retry") == b"entry"])
+    assert 0 < entries < 3 + count
+    assert crew.run("ferry", *command).returncode == 0
+    until(lambda: len(slack.messages()) >= 2 * (3 + count), 60)
+    waiting = lambda: crew.worker.metric("ferry_retry_waiting")  # noqa: E731
+    until(lambda: waiting() == 0, 40)
+    assert len(slack.messages()) == 2 * (3 + count), "each took effect once more, and once only"
