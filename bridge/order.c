@@ -379,6 +379,8 @@ static enum ferry_code open_spool(struct ferry_order *order, const struct ferry_
         ferry_spool_open(directory, config->bridge.spool_limit_bytes, &listener, metrics, &order->spool, error);
     if (code != FERRY_OK)
         return code;
+    ferry_log(FERRY_LOG_INFO, "spool opened",
+              FERRY_FIELDS(ferry_text("directory", directory), ferry_number("events", ferry_spool_rows(order->spool))));
     atomic_store(&order->next_sequence, ferry_spool_last_sequence(order->spool) + 1);
     code = close_gates(order, error);
     FERRY_CRASH_POINT("start-gates-closed");

@@ -113,6 +113,10 @@ def test_a_second_bridge_is_told_who_has_the_spool(away):
     bridge, _ids = spooled(ferry, 1)
     code, said = ferry.fail("ferry-bridge")
     assert code == 1 and f"ferry-bridge, process {bridge.pid} on " in said
+    bridge.stop()
+    again = ferry.launch("bridge")
+    opened = until(lambda: [line for line in again.logs() if line["msg"] == "spool opened"], 20)
+    assert opened[0]["events"] == 1, "what an earlier run left"
 
 
 def test_drain_brings_everything_to_kafka_in_order(away, kafka, prefix):
