@@ -100,7 +100,7 @@ static int parse_options(int argc, char **argv, struct ferry_dlq_request *reques
         }
         if (option == '?')
             return wrong_usage(NULL);
-        if (option == 'c' || option >= TEXT)
+        if (option >= TEXT) /* 'c' too */
             *values[option == 'c' ? 0 : option - TEXT] = optarg;
         else
             *flags[option] = true;
@@ -157,14 +157,12 @@ static int check_flags(const struct action *action, const struct ferry_dlq_reque
 
 /* ---- the whole ---- */
 
-static int find_action(const char *name, const struct action **action)
+static const struct action *find_action(const char *name)
 {
     for (size_t i = 0; name != NULL && i < sizeof actions / sizeof actions[0]; i++)
-        if (strcmp(actions[i].name, name) == 0) {
-            *action = &actions[i];
-            return -1;
-        }
-    return wrong_usage("say what to do: list, show, redrive or drop");
+        if (strcmp(actions[i].name, name) == 0)
+            return &actions[i];
+    return NULL;
 }
 
 static int name_letters(struct ferry_dlq *dlq, char **names, size_t count, struct ferry_dlq_filter *filter)
@@ -197,19 +195,20 @@ int ferry_command_dlq(int argc, char **argv)
 {
     struct ferry_dlq_request request = {.arguments = (const char *const *)argv + 1, .argument_count = (size_t)argc - 1};
     struct texts texts = {0};
-    const struct action *action = NULL;
     int code = parse_options(argc, argv, &request, &texts);
-    if (code < 0)
-        code = find_action(argv[optind], &action);
-    if (code < 0)
-        code = check_flags(action, &request);
+    if (code >= 0)
+        return code;
+    const struct action *action = find_action(argv[optind]);
+    if (action == NULL)
+        return wrong_usage("say what to do: list, show, redrive or drop");
+    size_t names = (size_t)(argc - optind) - 1;
+    code = check_flags(action, &request);
     if (code < 0)
         code = check_worker(request.filter.worker);
     if (code < 0)
         code = check_reason(request.filter.reason);
     if (code < 0)
         code = check_times(&texts, &request.filter);
-    size_t names = code < 0 ? (size_t)(argc - optind) - 1 : 0;
     if (code < 0 && action->run == ferry_dlq_show && names != 1)
         code = wrong_usage("show needs one letter, like mail/0/12");
     struct ferry_config *config = NULL;

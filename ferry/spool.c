@@ -107,22 +107,18 @@ static const struct action *find_action(const char *name)
     return NULL;
 }
 
-/* The action and its file. -1 to go on, or the exit code. */
-static int parse_words(int argc, char **argv, const struct action **action, struct ferry_spool_request *request)
+/* -1 to go on, or the exit code. `argc`: how many words there are, the action's the first of them. */
+static int check_words(const struct action *action, int argc, const struct ferry_spool_request *request)
 {
-    if (argc == 0)
-        return wrong_usage("say what to do: status, export or drain");
-    *action = find_action(argv[0]);
-    if (*action == NULL)
-        return wrong_usage("it is one of status, export, drain");
-    bool exports = (*action)->run == ferry_spool_export, drains = (*action)->run == ferry_spool_drain;
+    bool exports = action->run == ferry_spool_export, drains = action->run == ferry_spool_drain;
     if (exports != (argc == 2) || argc > 2)
         return wrong_usage(exports ? "export needs one file, - for standard output" : "no arguments behind this");
     if (drains && request->directory != NULL)
         return wrong_usage("drain needs the bridge's configuration, not a directory");
-    if ((request->set_aside && !exports) || (request->dry_run && !drains))
-        return wrong_usage(request->set_aside ? "--set-aside belongs to export" : "--dry-run belongs to drain");
-    request->file = argv[1];
+    if (request->set_aside && !exports)
+        return wrong_usage("--set-aside belongs to export");
+    if (request->dry_run && !drains)
+        return wrong_usage("--dry-run belongs to drain");
     return -1;
 }
 
@@ -142,19 +138,22 @@ int ferry_command_spool(int argc, char **argv)
     struct ferry_spool_request request = {.arguments = (const char *const *)argv + 1,
                                           .argument_count = (size_t)argc - 1,
                                           .timeout_ms = DEFAULT_TIMEOUT_MS};
-    const struct action *action = NULL;
     int code = parse_options(argc, argv, &request);
-    if (code < 0)
-        code = parse_words(argc - optind, argv + optind, &action, &request);
+    if (code >= 0)
+        return code;
+    const struct action *action = optind < argc ? find_action(argv[optind]) : NULL;
+    if (action == NULL)
+        return wrong_usage("say what to do: status, export or drain");
     struct ferry_config *config = NULL;
+    request.file = argv[optind + 1];
+    code = check_words(action, argc - optind, &request);
     if (code < 0 && request.directory == NULL)
         code = load(&request, &config);
-    if (code < 0 && config != NULL) {
+    if (code < 0 && config != NULL)
         request.directory = config->bridge.spool_directory;
-        if (request.directory == NULL) {
-            fprintf(stderr, "ferry: %s has no spool (bridge.spool.directory)\n", config->file);
-            code = FERRY_EXIT_FAILED;
-        }
+    if (code < 0 && request.directory == NULL) {
+        fputs("ferry: this configuration has no spool (bridge.spool.directory)\n", stderr);
+        code = FERRY_EXIT_FAILED;
     }
     if (code < 0)
         code = action->run(&request, config);

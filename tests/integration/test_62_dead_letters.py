@@ -13,6 +13,8 @@ from support.ferry import BIN, event
 from support.http import Answer
 from support.process import Child, free_port, until
 
+# An empty partition is known to be empty when a fetch has been waited for.
+QUICK = {"session.timeout.ms": 6000, "fetch.wait.max.ms": 50}
 HOOK = "/services/T000/B000/XXX"
 ROUTE = {"name": "new-app", "events": ["app.created"], "webhook": {"env": "SLACK_WEBHOOK_URL"},
          "text": r"\(.resource.name)", "pace": "100/1s"}
@@ -22,7 +24,7 @@ ROUTE = {"name": "new-app", "events": ["app.created"], "webhook": {"env": "SLACK
 def ferry(settings, prefix, slack, make):
     section = {"group": f"{prefix}-slack", "start": "earliest", "routes": [ROUTE],
                "retry": {"first": "200ms", "max": "1s", "for": "1h"}}
-    return make(settings, {"slack": section, "kafka": {"session.timeout.ms": 6000}},
+    return make(settings, {"slack": section, "kafka": QUICK},
                 env={"SLACK_WEBHOOK_URL": slack.hook()})
 
 

@@ -13,6 +13,8 @@ from support import records
 from support.ferry import BIN, event
 from support.process import Child, free_port, until
 
+# An empty partition is known to be empty when a fetch has been waited for.
+QUICK = {"fetch.wait.max.ms": 50}
 HOOK = "/services/T000/B000/XXX"
 ROUTE = {"name": "apps", "events": ["app.*"], "webhook": {"env": "SLACK_WEBHOOK_URL"}, "text": r"\(.data.n)",
          "pace": "1000/1s"}
@@ -21,7 +23,7 @@ ROUTE = {"name": "apps", "events": ["app.*"], "webhook": {"env": "SLACK_WEBHOOK_
 @pytest.fixture
 def ferry(settings, prefix, slack, make):
     section = {"group": f"{prefix}-slack", "start": "earliest", "routes": [ROUTE]}
-    return make(settings, {"slack": section, "topics": {"partitions": 2}}, env={"SLACK_WEBHOOK_URL": slack.hook()})
+    return make(settings, {"slack": section, "topics": {"partitions": 2}, "kafka": QUICK}, env={"SLACK_WEBHOOK_URL": slack.hook()})
 
 
 def publish(kafka, prefix, count):
