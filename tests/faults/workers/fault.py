@@ -17,11 +17,14 @@ class WorkerFault:
     finish_limit = 90.0
     dead_letters = False     # some are expected
     p99_limit = None         # seconds, of the keys that nothing is done to
+    seeds = 2                # how often, when it is quick; --seeds otherwise
     kills = 0                # so many processes were ended or frozen: each may repeat what it had in flight
 
     def __init__(self, options):
         self.options = options
         self.quick = options.quick
+        if not self.quick:
+            self.seeds = options.seeds
 
     def config(self, stage):
         """Changes to the configuration."""

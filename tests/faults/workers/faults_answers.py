@@ -38,6 +38,14 @@ class Temporary(WorkerFault):
         stage.flow(self.rate, 8 if self.quick else 30)
 
 
+class TemporaryOutside(Temporary):
+    name = "retry-topic"
+    title = "the same, and what fails waits in the retry topic at once"
+
+    def config(self, stage):
+        return {"worker": {"retry": {"in_lane": "1ms"}}}
+
+
 class Refused(WorkerFault):
     name = "refused"
     title = "400–407, 409–418, 422 for one event in ten: dead letters at once"
@@ -59,7 +67,7 @@ class Spoiled(WorkerFault):
     title = "answers that drip, or are reset before, in the head and in the body"
 
     def play(self, stage):
-        self.possible, counted, lock = 0, {}, threading.Lock()
+        counted, lock = {}, threading.Lock()
         kinds = [Answer(503, reset=True), Answer(503, cut=12), Answer(503, cut=30), Answer(503, "later", cut=42),
                  Answer(200, "ok", drip=0.01), Answer(200, "ok", cut=OK_BYTES - 1)]
 
@@ -72,9 +80,7 @@ class Spoiled(WorkerFault):
         stage.sink.behave = behave
         stage.start()
         stage.flow(self.rate, 8 if self.quick else 20)
-
-    def repeats_allowed(self):
-        return 0  # where 200 was heard the outcome is known, whatever becomes of the rest
+        stage.notes.append("a status that was heard is an outcome, whatever becomes of the rest")
 
 
 class Hanging(WorkerFault):

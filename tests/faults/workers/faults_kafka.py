@@ -11,7 +11,10 @@ from support.http import Answer
 
 class BrokerDown(WorkerFault):
     name = "broker-down"
-    title = "the broker is killed while events are retried, back 8 s later"
+    title = "the broker is killed while events go to the retry topic and come from it, back 8 s later"
+
+    def config(self, stage):
+        return {"worker": {"retry": {"in_lane": "1ms"}}}
 
     def play(self, stage):
         self.over = False

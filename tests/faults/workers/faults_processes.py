@@ -12,7 +12,7 @@ class Killed(WorkerFault):
     title = "kill −9 of a worker at a random moment, started again; many times"
 
     def play(self, stage):
-        rounds = 2 if self.quick else self.options.seeds
+        rounds = self.seeds
         dice = random.Random(1)
         stage.sink.behave = lambda _body: time.sleep(0.005)
         worker = stage.start()
