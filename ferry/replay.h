@@ -1,6 +1,8 @@
 /* The inside of `ferry replay`: the run, where its records go, and what it remembers in the operators' journal.
  *
- *   replay.c          the command: flags, the plan, the loop, the report
+ *   replay.c          the command: flags, and a run from its beginning to its end
+ *   replay_flow.c     the plan, and the loop that reads, chooses and hands over
+ *   replay_report.c   what it tells
  *   replay_track.c    how far it is
  *   replay_journal.c  its records in <internal>.operations, and what a run of the same id finds there
  *   replay_kafka.c    --to-topic, --to-worker
@@ -9,6 +11,7 @@
 #define FERRY_REPLAY_H
 
 #include "core/arena.h"
+#include "ferry/console.h"
 #include "ferry/operations.h"
 #include "ferry/replay_track.h"
 #include "ferry/selection.h"
@@ -59,9 +62,63 @@ FERRY_NODISCARD enum ferry_code ferry_replay_open_url(struct ferry_replay *repla
 bool ferry_replay_headers(const struct ferry_replay *replay, const struct ferry_record *original,
                           struct ferry_arena *arena, struct ferry_record *record);
 
-/* ---- what it remembers ---- */
+/* ---- a run while it runs ---- */
 
 struct json_t;
+
+struct ferry_replay_request {
+    const char *config;
+    const char *from;
+    const char *to;
+    const char *rate;
+    bool replays_too;
+    bool dry_run;
+    bool json;
+    int argc; /* as getopt left them */
+    char **argv;
+};
+
+struct ferry_replay_run {
+    const struct ferry_replay_request *request;
+    struct ferry_replay *replay;
+    struct ferry_replay_sink sink; /* take NULL: a dry run */
+    struct ferry_operations *journal;
+    struct ferry_progress progress;
+    struct json_t *events; /* of a dry run: event → count */
+    int64_t rate;          /* records a second; 0: as fast as they go */
+    int64_t began_ms;
+    int64_t noted_ms;
+    int64_t moved_ms; /* when something was read or settled last */
+    int64_t read;
+    int64_t taken;
+    int64_t left_out_replays;
+    int64_t left_out_unwanted;
+    struct ferry_error error;
+};
+
+/* Fixes the stretches to read. Waits; FERRY_KAFKA, FERRY_TOPIC_UNKNOWN, FERRY_MEMORY. */
+FERRY_NODISCARD enum ferry_code ferry_replay_plan(struct ferry_replay *replay, struct ferry_error *error);
+/* How many offsets they hold. */
+int64_t ferry_replay_planned(const struct ferry_replay *replay);
+/* How much the run has brought there, over all its parts. */
+int64_t ferry_replay_brought(const struct ferry_replay_run *run);
+/* Tells the journal, with `print` for the details; nothing without a journal (a dry run). */
+FERRY_NODISCARD enum ferry_code ferry_replay_note(struct ferry_replay_run *run, const char *state,
+                                                  void (*print)(const struct ferry_replay *replay,
+                                                                struct ferry_buffer *out),
+                                                  struct ferry_error *error);
+/* Reads everything there is to read, until Ctrl-C. False: the run has failed, `run->error` says why. */
+bool ferry_replay_flow(struct ferry_replay_run *run);
+/* Waits until what is under way has arrived; after Ctrl-C, not for long. False as above. */
+bool ferry_replay_drain(struct ferry_replay_run *run);
+
+/* The result on stdout, for people or as JSON. */
+void ferry_replay_print_result(const struct ferry_replay_run *run, const char *state);
+/* On stderr: the same command, with the run's id. */
+void ferry_replay_print_how_to_go_on(const struct ferry_replay_run *run);
+
+/* ---- what it remembers ---- */
+
 /* The journal's `filter`: what was asked for, as a JSON object. */
 void ferry_replay_print_filter(const struct ferry_replay *replay, struct ferry_buffer *out);
 /* The details of "begun": the stretches. */
