@@ -129,4 +129,5 @@ void ferry_evaluator_done(struct ferry_evaluator *evaluator)
     ferry_expression_free(evaluator->resource_id);
     ferry_expression_free(evaluator->delete_type);
     ferry_view_free(evaluator->view);
+    ferry_namer_done(&evaluator->namer);
 }

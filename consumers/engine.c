@@ -96,6 +96,11 @@ static enum ferry_code bind_slots(struct ferry_engine *engine, const struct ferr
     return FERRY_OK;
 }
 
+enum ferry_code ferry_engine_use_lookup(struct ferry_engine *engine, const struct ferry_config *config)
+{
+    return ferry_lookup_use(engine->lookup, &engine->channel->worker(config)->lookup, config->ca, NULL);
+}
+
 enum ferry_code ferry_engine_adopt(struct ferry_engine *engine, struct ferry_config *config)
 {
     ferry_engine_lock(engine);
@@ -107,6 +112,8 @@ enum ferry_code ferry_engine_adopt(struct ferry_engine *engine, struct ferry_con
         ferry_generation_drop(generation);
         generation = NULL;
     } else {
+        if (ferry_engine_use_lookup(engine, config) != FERRY_OK)
+            ferry_log(FERRY_LOG_ERROR, "names cannot be looked up from now on", FERRY_NO_FIELDS);
         ferry_generation_drop(engine->current);
         engine->current = generation;
         engine->resubscribe = true;

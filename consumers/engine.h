@@ -44,6 +44,7 @@
 #include "consumers/cap.h"
 #include "consumers/decide.h"
 #include "consumers/lanes.h"
+#include "consumers/naming.h"
 #include "consumers/offsets.h"
 #include "consumers/once.h"
 #include "consumers/pace.h"
@@ -188,6 +189,9 @@ struct ferry_task {
     struct ferry_cap *turned_away; /* by this cap: counted in its `waiting`; NULL: by none */
     uint64_t caps[FERRY_LIMITS];   /* that its last call was counted in */
     size_t cap_count;
+    int64_t names_by_ms;           /* its names are waited for until then; 0: not yet */
+    uint64_t awaited[FERRY_NAMES]; /* … by these keys, while it is in engine->nameless */
+    unsigned stood_in;             /* 1 << kind: counted as such */
     int attempts;
     int64_t first_failure_ms; /* wall clock; 0: none */
     int64_t due_ms;           /* of what goes to the retry topic: when it is due there (wall clock) */
@@ -233,7 +237,10 @@ struct ferry_engine {
     struct ferry_lanes lanes;
     struct ferry_timers timers;
     struct ferry_task_list ready;
-    size_t working; /* RUNNING and CALLING: at most worker.concurrency */
+    struct ferry_lookup *lookup;     /* NULL: names are not looked up */
+    struct ferry_task_list nameless; /* WAITING for names */
+    uint64_t names_settled;          /* how many answers came */
+    size_t working;                  /* RUNNING and CALLING: at most worker.concurrency */
     struct ferry_once *once;
     int32_t effects_width; /* partitions of the effects topic; 0: there is none, marks are kept in memory alone */
     unsigned restore_batch;
@@ -277,6 +284,8 @@ FERRY_NODISCARD enum ferry_code ferry_engine_init(struct ferry_engine *engine, c
 void ferry_engine_done(struct ferry_engine *engine);
 /* Makes a configuration the current one; takes it in any case. Fails with FERRY_MEMORY: the old one stays. */
 FERRY_NODISCARD enum ferry_code ferry_engine_adopt(struct ferry_engine *engine, struct ferry_config *config);
+/* Names are asked for as this configuration, which is or becomes the current one, says. Fails as ferry_lookup_use. */
+FERRY_NODISCARD enum ferry_code ferry_engine_use_lookup(struct ferry_engine *engine, const struct ferry_config *config);
 /* One reference less; the lock is held. NULL is allowed. */
 void ferry_generation_drop(struct ferry_generation *generation);
 /* The worker's part of the current configuration; the lock is held. */
@@ -306,6 +315,10 @@ void ferry_task_take(struct ferry_engine *engine, struct ferry_task *task);
 /* Puts a task off until `due_ms` as WAITING or FOLLOWING; drops it when its partition goes away. */
 void ferry_task_put_off(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state,
                         int64_t due_ms);
+/* The same as WAITING, but not longer than until one of task->awaited is settled. */
+void ferry_task_await_names(struct ferry_engine *engine, struct ferry_task *task, int64_t due_ms);
+/* Wakes whoever waits for the name of this key. */
+void ferry_tasks_named(struct ferry_engine *engine, uint64_t key);
 /* Settles the record for this route, makes the next of the lane ready, frees the task. */
 void ferry_task_settle(struct ferry_engine *engine, struct ferry_task *task);
 /* Frees a task without settling its record. */
@@ -360,6 +373,7 @@ struct ferry_evaluator {
     struct ferry_expression *delete_type;
     struct ferry_view *view; /* of the delivery `view_serial` */
     uint64_t view_serial;
+    struct ferry_namer namer;
 };
 void *ferry_evaluator_run(void *evaluator);
 

@@ -30,6 +30,9 @@ struct trial {
     size_t index; /* of the route in the evaluator's generation */
     const struct ferry_compiled *compiled;
     struct asked asked;
+    const struct ferry_view *view; /* of the event: the evaluator's, or `named` */
+    struct ferry_view *named;      /* with the names of `names`; NULL: without any */
+    unsigned names;
     char key[FERRY_EFFECT_KEY];
     struct ferry_error error;
 };
@@ -133,15 +136,99 @@ static bool has_view(struct trial *trial)
 {
     struct ferry_evaluator *evaluator = trial->evaluator;
     uint64_t serial = trial->task->delivery->serial;
-    if (evaluator->view != NULL && evaluator->view_serial == serial)
+    if (evaluator->view != NULL && evaluator->view_serial == serial) {
+        trial->view = evaluator->view;
         return true;
+    }
     ferry_view_free(evaluator->view);
     evaluator->view = NULL;
     enum ferry_code code = ferry_view_new(trial->event, &evaluator->view, &trial->error);
     if (code != FERRY_OK)
         return fail(trial, code);
     evaluator->view_serial = serial;
+    trial->view = evaluator->view;
     return true;
+}
+
+/* The first time that a name is missing, its effect waits a moment; what did not come in it does not come any more. */
+static bool may_wait(struct ferry_task *task, int64_t now_ms)
+{
+    if (task->names_by_ms == 0)
+        task->names_by_ms = now_ms + FERRY_LOOKUP_PATIENCE_MS;
+    return now_ms < task->names_by_ms;
+}
+
+/* Waits in its lane, without an evaluator. What was settled between the question and now is there already. */
+static bool await_names(struct trial *trial, const struct ferry_naming *naming, uint64_t settled_before, int64_t now_ms)
+{
+    struct ferry_engine *engine = trial->engine;
+    struct ferry_task *task = trial->task;
+    ferry_engine_lock(engine);
+    memcpy(task->awaited, naming->pending, sizeof task->awaited);
+    bool missed_it = engine->names_settled != settled_before;
+    ferry_task_await_names(engine, task, missed_it ? now_ms : task->names_by_ms);
+    ferry_engine_unlock(engine);
+    return false;
+}
+
+static void count_stand_ins(struct trial *trial, const struct ferry_naming *naming)
+{
+    struct ferry_task *task = trial->task;
+    for (unsigned kind = 0; kind < FERRY_NAMES; kind++)
+        if ((naming->stood_in & ~task->stood_in & 1U << kind) != 0)
+            ferry_lookup_missed(trial->engine->lookup, (enum ferry_name_kind)kind, naming->pending[kind] != 0);
+    task->stood_in |= naming->stood_in;
+}
+
+static uint64_t names_settled(struct ferry_engine *engine)
+{
+    ferry_engine_lock(engine);
+    uint64_t settled = engine->names_settled;
+    ferry_engine_unlock(engine);
+    return settled;
+}
+
+/* Adds the names of these kinds to what the route's programs see. */
+static bool add_names(struct trial *trial, unsigned kinds)
+{
+    struct ferry_engine *engine = trial->engine;
+    const struct ferry_worker_config *worker = engine->channel->worker(trial->evaluator->generation->config);
+    if ((kinds & ~trial->names) == 0 || engine->lookup == NULL || worker->lookup.tenant == NULL)
+        return true;
+    FERRY_CLEANUP(ferry_naming_done) struct ferry_naming naming;
+    ferry_naming_init(&naming);
+    uint64_t settled = names_settled(engine);
+    int64_t now_ms = ferry_clock_mono_ms();
+    enum ferry_code code = ferry_namer_name(&trial->evaluator->namer, engine->lookup, kinds, trial->evaluator->view,
+                                            &naming, &trial->error);
+    if (code == FERRY_OK && ferry_naming_is_pending(&naming) && may_wait(trial->task, now_ms))
+        return await_names(trial, &naming, settled, now_ms);
+    struct ferry_view *named = NULL;
+    if (code == FERRY_OK)
+        code = ferry_naming_view(&naming, trial->evaluator->view, &named, &trial->error);
+    if (code != FERRY_OK)
+        return fail(trial, code);
+    count_stand_ins(trial, &naming);
+    ferry_view_free(trial->named);
+    trial->view = trial->named = named;
+    trial->names = kinds;
+    return true;
+}
+
+static const struct ferry_route_config *route_of(const struct trial *trial)
+{
+    return trial->engine->channel->route(trial->evaluator->generation->config, trial->index);
+}
+
+/* Who is not wanted needs no names, but those that `when` itself speaks of. */
+static bool has_names_for_when(struct trial *trial)
+{
+    return add_names(trial, route_of(trial)->when_names);
+}
+
+static bool has_names(struct trial *trial)
+{
+    return add_names(trial, route_of(trial)->names);
 }
 
 static bool is_wanted(struct trial *trial)
@@ -149,7 +236,7 @@ static bool is_wanted(struct trial *trial)
     bool wanted = true;
     enum ferry_code code = FERRY_OK;
     if (trial->compiled->when != NULL)
-        code = ferry_expression_true(trial->compiled->when, trial->evaluator->view, &wanted, &trial->error);
+        code = ferry_expression_true(trial->compiled->when, trial->view, &wanted, &trial->error);
     if (code != FERRY_OK)
         return fail(trial, code);
     return wanted || leave(trial);
@@ -184,7 +271,7 @@ static void default_key(struct trial *trial)
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer type;
     ferry_buffer_init(&id, FERRY_EFFECT_BODY_MAX);
     ferry_buffer_init(&type, FERRY_EFFECT_BODY_MAX);
-    const struct ferry_view *view = trial->evaluator->view;
+    const struct ferry_view *view = trial->view;
     struct ferry_slice resource_id = optional_text(trial->evaluator->resource_id, view, &id);
     struct ferry_slice delete_type = optional_text(trial->evaluator->delete_type, view, &type);
     ferry_effect_key(trial->engine->channel->name, trial->task->slot->name, trial->event, resource_id, delete_type,
@@ -194,15 +281,13 @@ static void default_key(struct trial *trial)
 /* One member of `once_per` as JSON text, so that 1 and "1" differ. null and "" identify nothing. */
 static enum ferry_code once_per_member(struct trial *trial, size_t i, struct ferry_buffer *out)
 {
-    enum ferry_code code =
-        ferry_expression_json(trial->compiled->once_per[i], trial->evaluator->view, out, &trial->error);
+    enum ferry_code code = ferry_expression_json(trial->compiled->once_per[i], trial->view, out, &trial->error);
     if (code != FERRY_OK)
         return code;
     struct ferry_slice text = ferry_buffer_slice(out);
     if (!ferry_slice_is(text, "null") && !ferry_slice_is(text, "\"\""))
         return FERRY_OK;
-    const struct ferry_route_config *route =
-        trial->engine->channel->route(trial->evaluator->generation->config, trial->index);
+    const struct ferry_route_config *route = route_of(trial);
     return ferry_fail(&trial->error, FERRY_TEMPLATE_NULL, "once_per: %s yields %s", route->once_per[i].text,
                       text.ptr[0] == 'n' ? "null" : "an empty text");
 }
@@ -319,8 +404,8 @@ static bool is_rendered(struct trial *trial)
 {
     bool skip = false;
     ferry_effect_done(&trial->task->effect);
-    enum ferry_code code = trial->engine->channel->render(trial->compiled->route, trial->event, trial->evaluator->view,
-                                                          trial->key, &trial->task->effect, &skip, &trial->error);
+    enum ferry_code code = trial->engine->channel->render(trial->compiled->route, trial->event, trial->view, trial->key,
+                                                          &trial->task->effect, &skip, &trial->error);
     if (code != FERRY_OK)
         return fail(trial, code);
     if (trial->task->effect.body.failed) {
@@ -391,8 +476,8 @@ static bool call(struct trial *trial)
 }
 
 static step *const steps[] = {
-    is_readable, is_live, has_route, has_view,    is_wanted, is_fresh, has_key,
-    is_first,    is_next, is_open,   is_rendered, has_token, has_room, call,
+    is_readable, is_live,  has_route, has_view, has_names_for_when, is_wanted, is_fresh, has_names,
+    has_key,     is_first, is_next,   is_open,  is_rendered,        has_token, has_room, call,
 };
 
 /* ---- the thread ---- */
@@ -410,6 +495,7 @@ static void try_task(struct ferry_evaluator *evaluator, struct ferry_task *task)
     }
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && steps[i](&trial); i++)
         ;
+    ferry_view_free(trial.named);
 }
 
 void *ferry_evaluator_run(void *context)

@@ -8,10 +8,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "consumers/naming.h"
 #include "core/clock.h"
 #include "core/envelope.h"
 
-enum { EVENT_BYTES = 16 * 1024 * 1024, FOLLOW_UPS = 60 };
+enum {
+    EVENT_BYTES = 16 * 1024 * 1024,
+    FOLLOW_UPS = 60,
+    NAMES_MS = 5000, /* somebody is watching: longer than a worker waits */
+    LOOK_AGAIN_MS = 10
+};
 
 /* An effect's key as it could be; a mail's Message-ID is made of it. */
 static const char some_key[] = "00000000000000000000000000000000";
@@ -30,6 +36,8 @@ struct job {
     struct ferry_arena arena;
     struct ferry_events events;
     struct ferry_client *client;
+    struct ferry_lookup *lookup; /* NULL: not sent, no secret is read, ids stand in */
+    struct ferry_namer namer;
 };
 
 enum flag { FLAG_RENDER = 1, FLAG_SEND, FLAG_CONFIG = 'c', FLAG_IGNORED = 'i' };
@@ -64,6 +72,11 @@ static bool parse(struct job *job, int argc, char **argv)
     return optind == argc;
 }
 
+static void pause_ms(int64_t ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000}, NULL);
+}
+
 /* ---- what is needed; each an exit code after a complaint, or -1 ---- */
 
 static int complain(const struct job *job, int exit_code, const char *text)
@@ -88,6 +101,20 @@ static int load(struct job *job)
     return FERRY_EXIT_CONFIG;
 }
 
+static void ignore_key(void *context, uint64_t key)
+{
+    (void)context, (void)key; /* it is looked again and again */
+}
+
+static enum ferry_code start_lookup(struct job *job, struct ferry_error *error)
+{
+    const struct ferry_lookup_listener listener = {NULL, ignore_key};
+    job->lookup = ferry_lookup_new(NULL, &listener);
+    if (job->lookup == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    return ferry_lookup_use(job->lookup, &job->channel->worker(job->config)->lookup, job->config->ca, error);
+}
+
 static int compile(struct job *job)
 {
     const struct ferry_channel *channel = job->channel;
@@ -103,6 +130,8 @@ static int compile(struct job *job)
         code = channel->route_new(job->config, job->index, &job->route, &error);
     if (code == FERRY_OK && job->send)
         code = ferry_client_start(channel->ca_file(job->config), &job->client, &error);
+    if (code == FERRY_OK && job->send)
+        code = start_lookup(job, &error);
     return code == FERRY_OK ? -1 : complain(job, FERRY_EXIT_FAILED, error.text);
 }
 
@@ -174,11 +203,6 @@ static enum ferry_code exchange_once(struct exchange *exchange, struct ferry_err
     return code;
 }
 
-static void pause_ms(int64_t ms)
-{
-    nanosleep(&(struct timespec){.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000}, NULL);
-}
-
 /* Carries the effect out, follow-ups too; says what came of it. */
 static bool carry_out(const struct job *job, struct ferry_effect *effect)
 {
@@ -202,13 +226,46 @@ static bool carry_out(const struct job *job, struct ferry_effect *effect)
 
 /* ---- an event ---- */
 
+static unsigned names_of(const struct job *job)
+{
+    bool looked_up = job->channel->worker(job->config)->lookup.tenant != NULL;
+    return looked_up ? job->channel->route(job->config, job->index)->names : 0;
+}
+
+/* Replaces the view by one with the names that the route speaks of. */
+static enum ferry_code add_names(struct job *job, struct ferry_view **view, struct ferry_error *error)
+{
+    if (names_of(job) == 0)
+        return FERRY_OK;
+    struct ferry_naming naming;
+    ferry_naming_init(&naming);
+    enum ferry_code code = ferry_namer_name(&job->namer, job->lookup, names_of(job), *view, &naming, error);
+    for (int i = 0; code == FERRY_OK && ferry_naming_is_pending(&naming) && i < NAMES_MS / LOOK_AGAIN_MS; i++) {
+        pause_ms(LOOK_AGAIN_MS);
+        ferry_naming_done(&naming);
+        ferry_naming_init(&naming);
+        code = ferry_namer_name(&job->namer, job->lookup, names_of(job), *view, &naming, error);
+    }
+    struct ferry_view *named = NULL;
+    if (code == FERRY_OK)
+        code = ferry_naming_view(&naming, *view, &named, error);
+    ferry_naming_done(&naming);
+    if (code != FERRY_OK)
+        return code;
+    ferry_view_free(*view);
+    *view = named;
+    return FERRY_OK;
+}
+
 /* Renders into `effect`; says why there is nothing to see, and then `*skip` is true. */
-static enum ferry_code render(const struct job *job, const struct ferry_event *event, struct ferry_effect *effect,
-                              bool *skip, struct ferry_error *error)
+static enum ferry_code render(struct job *job, const struct ferry_event *event, struct ferry_effect *effect, bool *skip,
+                              struct ferry_error *error)
 {
     struct ferry_view *view = NULL;
     bool wanted = true;
     enum ferry_code code = ferry_view_new(event, &view, error);
+    if (code == FERRY_OK)
+        code = add_names(job, &view, error);
     if (code == FERRY_OK && job->when != NULL)
         code = ferry_expression_true(job->when, view, &wanted, error);
     *skip = !wanted;
@@ -220,7 +277,7 @@ static enum ferry_code render(const struct job *job, const struct ferry_event *e
     return code;
 }
 
-static bool render_and_send(const struct job *job, const struct ferry_event *event)
+static bool render_and_send(struct job *job, const struct ferry_event *event)
 {
     struct ferry_effect effect;
     struct ferry_error error = {0};
@@ -234,6 +291,8 @@ static bool render_and_send(const struct job *job, const struct ferry_event *eve
         done = carry_out(job, &effect);
     } else if (!skip) {
         show(&effect);
+        if (names_of(job) != 0)
+            printf("(names are looked up when it is sent; here ids stand in)\n");
     }
     ferry_effect_done(&effect);
     return done;
@@ -262,6 +321,8 @@ int ferry_render_main(const struct ferry_channel *channel, int argc, char **argv
     }
     ferry_buffer_init(&job.input, EVENT_BYTES);
     int code = run(&job);
+    ferry_lookup_free(job.lookup);
+    ferry_namer_done(&job.namer);
     if (job.client != NULL)
         ferry_client_stop(job.client);
     if (job.route != NULL)

@@ -266,17 +266,50 @@ void ferry_task_drop(struct ferry_engine *engine, struct ferry_task *task)
 
 /* ---- waiting and running ---- */
 
-void ferry_task_put_off(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state,
-                        int64_t due_ms)
+/* False when the task was dropped instead. */
+static bool put_off(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state, int64_t due_ms)
 {
     bool unwanted = task->partition->revoking || task->partition->gone;
     if ((state == FERRY_TASK_WAITING && unwanted) ||
         ferry_timers_set(&engine->timers, &task->timer, due_ms) != FERRY_OK) {
         ferry_task_drop(engine, task);
-        return;
+        return false;
     }
     ferry_task_enter(engine, task, state);
     pthread_cond_signal(&engine->work); /* it may be the earliest */
+    return true;
+}
+
+void ferry_task_put_off(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state,
+                        int64_t due_ms)
+{
+    (void)put_off(engine, task, state, due_ms);
+}
+
+void ferry_task_await_names(struct ferry_engine *engine, struct ferry_task *task, int64_t due_ms)
+{
+    if (put_off(engine, task, FERRY_TASK_WAITING, due_ms))
+        list_append(&engine->nameless, task);
+}
+
+static bool awaits(const struct ferry_task *task, uint64_t key)
+{
+    bool found = false;
+    for (unsigned kind = 0; kind < FERRY_NAMES; kind++)
+        found |= task->awaited[kind] == key;
+    return found;
+}
+
+void ferry_tasks_named(struct ferry_engine *engine, uint64_t key)
+{
+    engine->names_settled++;
+    for (struct ferry_task *task = engine->nameless.first, *next; task != NULL; task = next) {
+        next = task->list_behind;
+        if (!awaits(task, key))
+            continue;
+        ferry_timers_cancel(&engine->timers, &task->timer);
+        ferry_task_make_ready(engine, task);
+    }
 }
 
 void ferry_task_take(struct ferry_engine *engine, struct ferry_task *task)

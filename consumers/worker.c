@@ -76,6 +76,24 @@ static void create_topics(struct worker *worker)
     worker->create_again_ms = ferry_clock_mono_ms() + CREATE_AGAIN_MS;
 }
 
+static void name_settled(void *context, uint64_t key)
+{
+    struct ferry_engine *engine = context;
+    ferry_engine_lock(engine);
+    ferry_tasks_named(engine, key);
+    ferry_engine_unlock(engine);
+}
+
+static enum ferry_code start_lookup(struct worker *worker, const struct ferry_config *config, struct ferry_error *error)
+{
+    const struct ferry_lookup_listener listener = {&worker->engine, name_settled};
+    worker->engine.lookup = ferry_lookup_new(worker->metrics, &listener);
+    if (worker->engine.lookup == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    enum ferry_code code = ferry_engine_use_lookup(&worker->engine, config);
+    return code == FERRY_OK ? code : ferry_fail(error, code, "names cannot be looked up");
+}
+
 static enum ferry_code start_clients(struct worker *worker, const struct ferry_config *config,
                                      struct ferry_error *error)
 {
@@ -83,6 +101,8 @@ static enum ferry_code start_clients(struct worker *worker, const struct ferry_c
     const struct ferry_channel *channel = engine->channel;
     const struct ferry_admin admin = {worker->metrics, is_ready, engine};
     enum ferry_code code = ferry_client_start(channel->ca_file(config), &engine->client, error);
+    if (code == FERRY_OK)
+        code = start_lookup(worker, config, error);
     if (code == FERRY_OK)
         code = ferry_engine_open_producer(engine, error);
     if (code == FERRY_OK)
@@ -178,6 +198,7 @@ static void stop(struct worker *worker, int64_t timeout_ms)
 {
     struct ferry_engine *engine = &worker->engine;
     stop_threads(worker, timeout_ms);
+    ferry_lookup_free(engine->lookup);
     if (engine->client != NULL)
         ferry_client_stop(engine->client);
     if (engine->producer != NULL) {

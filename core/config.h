@@ -191,6 +191,12 @@ struct ferry_bridge_config {
 
 enum ferry_start { FERRY_START_NOW, FERRY_START_EARLIEST };
 
+/* Where names are looked up for ids. */
+struct ferry_lookup_config {
+    const char *tenant; /* NULL: nowhere */
+    struct ferry_auth auth;
+};
+
 /* The `worker:` section merged with what the worker's own section says. */
 struct ferry_worker_config {
     bool present;
@@ -204,6 +210,7 @@ struct ferry_worker_config {
     int64_t dedupe_window_ms;
     int64_t max_age_ms; /* 0: off */
     enum ferry_start start;
+    struct ferry_lookup_config lookup;
     struct ferry_properties kafka; /* overrides */
 };
 
@@ -214,6 +221,8 @@ struct ferry_route_config {
     struct ferry_source when;    /* optional */
     const struct ferry_source *once_per;
     size_t once_per_count; /* 0: the default key */
+    unsigned names;        /* 1 << enum ferry_name_kind: what its expressions and templates mention … */
+    unsigned when_names;   /* … and its `when` alone */
     struct ferry_place place;
 };
 

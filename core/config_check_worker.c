@@ -2,6 +2,7 @@
 #include "core/catalog.h"
 #include "core/config_check.h"
 #include "core/config_shape.h"
+#include "core/names.h"
 
 static const char *const http_schemes[] = {"https", "http", NULL};
 
@@ -10,6 +11,47 @@ static const char *const http_schemes[] = {"https", "http", NULL};
 void ferry_config_inherit_worker(struct ferry_config_reader *reader, void *target)
 {
     *(struct ferry_worker_config *)target = reader->config->worker;
+}
+
+void ferry_config_check_lookup(struct ferry_config_reader *reader, const struct ferry_yaml_node *node, void *target)
+{
+    const struct ferry_lookup_config *lookup = target;
+    if (ferry_config_has(node, "tenant") && lookup->tenant != NULL)
+        ferry_config_check_tenant(reader, node, lookup->tenant, false);
+}
+
+void ferry_config_begin_route(struct ferry_config_reader *reader, void *target)
+{
+    (void)target;
+    reader->names = 0;
+}
+
+/* Routes begin with struct ferry_route_config, whatever the worker. */
+static void note_names(const struct ferry_config_reader *reader, struct ferry_route_config *route)
+{
+    route->names = reader->names;
+    route->when_names = route->when.text != NULL ? ferry_names_mentioned(route->when.text) : 0;
+}
+
+/* A route that hopes for names where nobody looks them up. */
+static void warn_of_names(struct ferry_config_reader *reader, const struct ferry_worker_config *worker,
+                          const char *routes, size_t count, size_t size)
+{
+    for (size_t i = 0; i < count && worker->lookup.tenant == NULL; i++) {
+        const struct ferry_route_config *route = (const void *)(routes + i * size);
+        if (route->names == 0)
+            continue;
+        enum ferry_name_kind kind = FERRY_NAME_USER;
+        while ((route->names & 1U << kind) == 0)
+            kind++;
+        size_t before = ferry_config_enter(reader, "routes", 0);
+        ferry_config_enter(reader, NULL, i);
+        ferry_config_warning(reader, route->place,
+                             "speaks of .%s, which is absent: names are added where `lookup` says where to ask for "
+                             "them (in worker, or here)",
+                             ferry_name_word(kind));
+        ferry_config_leave(reader, before);
+    }
 }
 
 void ferry_config_check_worker(struct ferry_config_reader *reader, const struct ferry_yaml_node *node, void *target)
@@ -99,8 +141,9 @@ static void check_route_names(struct ferry_config_reader *reader, const void *ro
 void ferry_config_check_slack_route(struct ferry_config_reader *reader, const struct ferry_yaml_node *node,
                                     void *target)
 {
-    const struct ferry_slack_route *route = target;
+    struct ferry_slack_route *route = target;
     bool webhook = ferry_config_has(node, "webhook"), channel = ferry_config_has(node, "channel");
+    note_names(reader, &route->common);
     check_events(reader, node);
     if (webhook == channel)
         ferry_config_error_at(reader, node, webhook ? "channel" : "webhook",
@@ -118,13 +161,15 @@ void ferry_config_check_slack(struct ferry_config_reader *reader, const struct f
     const struct ferry_slack_config *slack = target;
     ferry_config_check_worker(reader, node, target);
     check_route_names(reader, slack->routes, slack->route_count, sizeof slack->routes[0]);
+    warn_of_names(reader, &slack->worker, (const char *)slack->routes, slack->route_count, sizeof slack->routes[0]);
 }
 
 /* ---- mail ---- */
 
 void ferry_config_check_mail_route(struct ferry_config_reader *reader, const struct ferry_yaml_node *node, void *target)
 {
-    (void)target;
+    struct ferry_mail_route *route = target;
+    note_names(reader, &route->common);
     check_events(reader, node);
 }
 
@@ -159,6 +204,7 @@ void ferry_config_check_mail(struct ferry_config_reader *reader, const struct fe
         ferry_config_error_at(reader, node, "recipient_domains",
                               "is empty, no mail could go anywhere; name domains, or \"*\" for any");
     check_route_names(reader, mail->routes, mail->route_count, sizeof mail->routes[0]);
+    warn_of_names(reader, &mail->worker, (const char *)mail->routes, mail->route_count, sizeof mail->routes[0]);
 }
 
 /* ---- automation ---- */
@@ -197,6 +243,7 @@ void ferry_config_check_automation_route(struct ferry_config_reader *reader, con
     struct ferry_automation_route *route = target;
     bool qlik = ferry_config_has(node, "qlik"), request = ferry_config_has(node, "request");
     route->is_qlik = qlik;
+    note_names(reader, &route->common);
     check_events(reader, node);
     if (qlik == request)
         ferry_config_error_at(reader, node, qlik ? "request" : "qlik", "%s, allowed is exactly one of qlik and request",
@@ -217,4 +264,6 @@ void ferry_config_check_automation(struct ferry_config_reader *reader, const str
     const struct ferry_automation_config *automation = target;
     ferry_config_check_worker(reader, node, target);
     check_route_names(reader, automation->routes, automation->route_count, sizeof automation->routes[0]);
+    warn_of_names(reader, &automation->worker, (const char *)automation->routes, automation->route_count,
+                  sizeof automation->routes[0]);
 }

@@ -129,6 +129,7 @@ struct ferry_config_reader {
     bool no_presets;       /* reading rows whose defaults are there already */
     bool failed;           /* memory ran out */
     struct ferry_config_variable *variables;
+    unsigned names; /* mentioned since the route began */
     char path[256]; /* "slack.routes[0].when" */
     size_t path_len;
 };

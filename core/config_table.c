@@ -309,6 +309,18 @@ static const struct ferry_config_table retry_table = {.title = "worker.retry",
                                                       .size = sizeof(struct ferry_worker_config),
                                                       ROWS(retry_rows)};
 
+static const struct ferry_config_option lookup_rows[] = {
+    ROW("tenant", TEXT, ferry_lookup_config, tenant, NULL, "the tenant's URL", REQUIRED),
+    ROW("auth", TABLE, ferry_lookup_config, auth, NULL, "how to log in there", REQUIRED, .about = &auth_table),
+};
+static const struct ferry_config_table lookup_table = {
+    .title = "worker.lookup",
+    .help = "Asks Qlik's REST API for names: adds .user.name, .user.email, .space.name and .app.name to what "
+            "expressions and templates see. Without it they are absent.",
+    .size = sizeof(struct ferry_lookup_config),
+    ROWS(lookup_rows),
+    .check = ferry_config_check_lookup};
+
 static const struct ferry_config_option worker_rows[] = {
     ROW("concurrency", INTEGER, ferry_worker_config, concurrency, "64", "how many effects run side by side",
         .about = &lane_count),
@@ -320,6 +332,8 @@ static const struct ferry_config_option worker_rows[] = {
         .about = &positive_time, .flags = FERRY_OPTION_OFF),
     ROW("start", WORD, ferry_worker_config, start, "now", "where a group without any commit begins",
         .about = start_words),
+    ROW("lookup", TABLE, ferry_worker_config, lookup, NULL, "where names are looked up for ids",
+        .about = &lookup_table),
 };
 static const struct ferry_config_table worker_table = {
     .title = "worker",
@@ -367,6 +381,7 @@ static const struct ferry_config_table slack_route_table = {
     .help = "Events that become Slack messages: a webhook, or a channel and a token.",
     .size = sizeof(struct ferry_slack_route),
     ROWS(slack_route_rows),
+    .prepare = ferry_config_begin_route,
     .check = ferry_config_check_slack_route};
 static const struct ferry_config_option slack_rows[] = {
     WORKER_ROWS(ferry_slack_config, "127.0.0.1:8082", "ferry-slack"),
@@ -392,6 +407,7 @@ static const struct ferry_config_table mail_route_table = {.title = "mail.routes
                                                            .help = "Events that become mails.",
                                                            .size = sizeof(struct ferry_mail_route),
                                                            ROWS(mail_route_rows),
+                                                           .prepare = ferry_config_begin_route,
                                                            .check = ferry_config_check_mail_route};
 static const struct ferry_config_option smtp_rows[] = {
     ROW("url", TEXT, ferry_smtp_config, url, NULL, "the server: smtps://host:465 or smtp://host:587", REQUIRED),
@@ -480,6 +496,7 @@ static const struct ferry_config_table automation_route_table = {
     .help = "Events that start something: exactly one of qlik and request.",
     .size = sizeof(struct ferry_automation_route),
     ROWS(automation_route_rows),
+    .prepare = ferry_config_begin_route,
     .check = ferry_config_check_automation_route};
 static const struct ferry_config_option automation_rows[] = {
     WORKER_ROWS(ferry_automation_config, "127.0.0.1:8084", "ferry-automation"),

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/config_reader.h"
+#include "core/names.h"
 #include "core/template.h"
 #include "core/words.h"
 
@@ -292,8 +293,9 @@ static void report_jq(struct ferry_config_reader *reader, struct ferry_place pla
     ferry_config_error(reader, place, "%s", message);
 }
 
-static void keep_source(const struct ferry_config_value *value, void *out)
+static void keep_source(struct ferry_config_reader *reader, const struct ferry_config_value *value, void *out)
 {
+    reader->names |= ferry_names_mentioned(value->text.ptr);
     *(struct ferry_source *)out = (struct ferry_source){.text = value->text.ptr, .place = value->place};
 }
 
@@ -303,7 +305,7 @@ static void read_expression(struct ferry_config_reader *reader, const struct fer
     struct ferry_error error = {0};
     struct ferry_expression *compiled = NULL;
     (void)option;
-    keep_source(value, out);
+    keep_source(reader, value, out);
     if (ferry_slice_trim(value->text).len == 0)
         ferry_config_error(reader, value->place, "is empty, expected is a jq expression like .resource.name");
     else if (reader->own && ferry_expression_new(value->text.ptr, &compiled, &error) != FERRY_OK)
@@ -317,7 +319,7 @@ static void read_template(struct ferry_config_reader *reader, const struct ferry
     const struct ferry_config_escape *escape = option->about;
     struct ferry_error error = {0};
     struct ferry_template *compiled = NULL;
-    keep_source(value, out);
+    keep_source(reader, value, out);
     if (value->text.len == 0)
         ferry_config_error(reader, value->place, "is empty, expected is text with \\( … ) holes");
     else if (reader->own &&

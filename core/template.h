@@ -37,6 +37,10 @@ FERRY_NODISCARD enum ferry_code ferry_view_new(const struct ferry_event *event, 
  * FERRY_TOO_DEEP or FERRY_JSON_INVALID. */
 FERRY_NODISCARD enum ferry_code ferry_view_of_json(struct ferry_slice json, struct ferry_view **out,
                                                    struct ferry_error *error);
+/* The view with more members at the top, each JSON text; a member that it has already stays as it is. The other view
+ * is not changed. Fails with FERRY_JSON_INVALID or FERRY_MEMORY. The caller frees. */
+FERRY_NODISCARD enum ferry_code ferry_view_with(const struct ferry_view *view, const struct ferry_pair *members,
+                                                size_t count, struct ferry_view **out, struct ferry_error *error);
 void ferry_view_free(struct ferry_view *view);
 
 struct ferry_expression;

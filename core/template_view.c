@@ -223,6 +223,24 @@ enum ferry_code ferry_view_of_json(struct ferry_slice json, struct ferry_view **
     return code == FERRY_OK ? make_view(value, out, error) : code;
 }
 
+enum ferry_code ferry_view_with(const struct ferry_view *view, const struct ferry_pair *members, size_t count,
+                                struct ferry_view **out, struct ferry_error *error)
+{
+    jv object = jv_copy(view->value);
+    for (size_t i = 0; i < count; i++) {
+        if (jv_object_has(jv_copy(object), text_value(members[i].name)))
+            continue;
+        jv value = jv_null();
+        enum ferry_code code = parse(members[i].value, FERRY_JSON_INVALID, &value, error);
+        if (code != FERRY_OK) {
+            jv_free(object);
+            return code;
+        }
+        object = jv_object_set(object, text_value(members[i].name), value);
+    }
+    return make_view(object, out, error);
+}
+
 void ferry_view_free(struct ferry_view *view)
 {
     if (view == NULL)

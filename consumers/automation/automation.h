@@ -36,17 +36,6 @@ void ferry_body_data(const struct ferry_event *event, struct ferry_buffer *out);
 /* Appends what stands for data that are too large: the event without them, and a note. */
 void ferry_body_note(const struct ferry_event *event, size_t bytes, struct ferry_buffer *out);
 
-/* ---- login.c: a session at Qlik's REST API ---- */
-
-/* Adds the Authorization header. False when a token has to be fetched first. */
-bool ferry_login_authorize(const struct ferry_qlik_call *call, struct ferry_effect *effect);
-/* Describes the exchange that fetches a token (OAuth client credentials). */
-FERRY_NODISCARD enum ferry_code ferry_login_request(const struct ferry_qlik_call *call, struct ferry_effect *effect);
-/* Keeps the token of the answer until a minute before it expires. False when there is none in it. */
-bool ferry_login_keep(const struct ferry_qlik_call *call, struct ferry_slice body, int64_t now_ms);
-/* Drops a token that was refused. */
-void ferry_login_forget(const struct ferry_qlik_call *call);
-
 /* ---- qlik.c ---- */
 
 struct ferry_qlik_route;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "consumers/automation/automation.h"
+#include "consumers/login.h"
 #include "core/clock.h"
 
 enum { EXECUTE, LOGIN, LOOK };
@@ -40,9 +41,9 @@ static enum ferry_code describe_look(const struct ferry_qlik_call *call, struct 
     ferry_buffer_init(&url, 4096);
     ferry_buffer_printf(&url, "%s/api/v1/automations/%s/runs/%s", call->tenant, call->automation, effect->note);
     ferry_effect_clear(effect);
-    if (!ferry_login_authorize(call, effect)) {
+    if (!ferry_login_authorize(call->tenant, &call->auth, effect)) {
         effect->step = LOGIN;
-        return ferry_login_request(call, effect);
+        return ferry_login_request(call->tenant, &call->auth, effect);
     }
     effect->step = LOOK;
     return ferry_effect_request(effect, "GET", ferry_buffer_slice(&url), LOOK_TIMEOUT_MS);
@@ -132,7 +133,7 @@ static void settle_login(const struct ferry_qlik_call *call, const struct ferry_
                          struct ferry_effect *effect, struct ferry_verdict *verdict)
 {
     bool good = answer->exchange == FERRY_EXCHANGE_ANSWERED && answer->status / 100 == 2;
-    if (good && ferry_login_keep(call, answer->body, ferry_clock_mono_ms())) {
+    if (good && ferry_login_keep(call->tenant, &call->auth, answer->body, ferry_clock_mono_ms())) {
         look_in(call, 0, effect, verdict);
     } else if (good || is_refused(answer)) {
         char why[64];
@@ -173,7 +174,7 @@ static void settle_look(const struct ferry_qlik_call *call, const struct ferry_a
     if (answer->exchange == FERRY_EXCHANGE_ANSWERED && answer->status / 100 == 2) {
         settle_status(call, answer, effect, verdict);
     } else if (answer->status == 401 && effect->looks < REFUSED_LOOKS) {
-        ferry_login_forget(call);
+        ferry_login_forget(call->tenant, &call->auth);
         look_later(call, answer, effect, verdict);
     } else if (is_refused(answer)) {
         char why[64];

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "consumers/automation/automation.h"
+#include "consumers/login.h"
 
 static struct ferry_secret secret(const char *text)
 {
@@ -57,7 +58,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct run *run = *state;
-    ferry_login_forget(&run->call);
+    ferry_login_forget(run->call.tenant, &run->call.auth);
     ferry_secret_done(&run->call.token);
     ferry_secret_done(&run->call.auth.api_key);
     ferry_secret_done(&run->call.auth.client_secret);
@@ -242,7 +243,7 @@ static void basic_credentials_are_encoded(void **state)
     struct ferry_qlik_call call = {.auth = {.kind = FERRY_AUTH_BASIC, .user = "u", .password = secret("p")}};
     struct ferry_effect effect;
     ferry_effect_init(&effect);
-    assert_true(ferry_login_authorize(&call, &effect));
+    assert_true(ferry_login_authorize(call.tenant, &call.auth, &effect));
     assert_string_equal(header(&effect, "Authorization"), "Basic dTpw");
     ferry_effect_done(&effect);
     ferry_secret_done(&call.auth.password);

@@ -1,10 +1,11 @@
 /* Logging in at Qlik's REST API: an API key or basic credentials with every request, or a token by OAuth client
  * credentials. Tokens are kept for the whole program, by tenant and client, and wiped when they are replaced. */
+#include "consumers/login.h"
+
 #include <jansson.h>
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "consumers/automation/automation.h"
 #include "core/base64.h"
 #include "core/clock.h"
 
@@ -27,22 +28,22 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct token *tokens;
 
 /* The lock is held. */
-static struct token *find(const struct ferry_qlik_call *call)
+static struct token *find(const char *tenant, const struct ferry_auth *auth)
 {
     for (struct token *token = tokens; token != NULL; token = token->next)
-        if (strcmp(token->tenant, call->tenant) == 0 && strcmp(token->client_id, call->auth.client_id) == 0)
+        if (strcmp(token->tenant, tenant) == 0 && strcmp(token->client_id, auth->client_id) == 0)
             return token;
     return NULL;
 }
 
 /* The lock is held. */
-static struct token *find_or_add(const struct ferry_qlik_call *call)
+static struct token *find_or_add(const char *tenant, const struct ferry_auth *auth)
 {
-    struct token *token = find(call);
+    struct token *token = find(tenant, auth);
     if (token != NULL || (token = calloc(1, sizeof *token)) == NULL)
         return token;
-    token->tenant = strdup(call->tenant);
-    token->client_id = strdup(call->auth.client_id);
+    token->tenant = strdup(tenant);
+    token->client_id = strdup(auth->client_id);
     if (token->tenant == NULL || token->client_id == NULL) {
         free(token->tenant);
         free(token->client_id);
@@ -82,40 +83,40 @@ static bool add_basic(struct ferry_effect *effect, const struct ferry_auth *auth
     return add_authorization(effect, "Basic", ferry_buffer_slice(&encoded));
 }
 
-static bool add_kept_token(struct ferry_effect *effect, const struct ferry_qlik_call *call)
+static bool add_kept_token(struct ferry_effect *effect, const char *tenant, const struct ferry_auth *auth)
 {
     pthread_mutex_lock(&lock);
-    const struct token *token = find(call);
+    const struct token *token = find(tenant, auth);
     bool added = token != NULL && token->value.ptr != NULL && ferry_clock_mono_ms() < token->until_ms &&
                  add_authorization(effect, "Bearer", ferry_secret_slice(token->value));
     pthread_mutex_unlock(&lock);
     return added;
 }
 
-bool ferry_login_authorize(const struct ferry_qlik_call *call, struct ferry_effect *effect)
+bool ferry_login_authorize(const char *tenant, const struct ferry_auth *auth, struct ferry_effect *effect)
 {
-    switch (call->auth.kind) {
+    switch (auth->kind) {
     case FERRY_AUTH_API_KEY:
-        return add_authorization(effect, "Bearer", ferry_secret_slice(call->auth.api_key));
+        return add_authorization(effect, "Bearer", ferry_secret_slice(auth->api_key));
     case FERRY_AUTH_BASIC:
-        return add_basic(effect, &call->auth);
+        return add_basic(effect, auth);
     case FERRY_AUTH_OAUTH:
-        return add_kept_token(effect, call);
+        return add_kept_token(effect, tenant, auth);
     case FERRY_AUTH_NONE:
         break;
     }
     return true;
 }
 
-enum ferry_code ferry_login_request(const struct ferry_qlik_call *call, struct ferry_effect *effect)
+enum ferry_code ferry_login_request(const char *tenant, const struct ferry_auth *auth, struct ferry_effect *effect)
 {
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer url;
     ferry_buffer_init(&url, 4096);
-    ferry_buffer_printf(&url, "%s/oauth/token", call->tenant);
+    ferry_buffer_printf(&url, "%s/oauth/token", tenant);
     ferry_buffer_add_text(&effect->body, "{\"grant_type\":\"client_credentials\",\"client_id\":");
-    ferry_buffer_add_json_string(&effect->body, ferry_slice_from(call->auth.client_id));
+    ferry_buffer_add_json_string(&effect->body, ferry_slice_from(auth->client_id));
     ferry_buffer_add_text(&effect->body, ",\"client_secret\":");
-    ferry_buffer_add_json_string(&effect->body, ferry_secret_slice(call->auth.client_secret));
+    ferry_buffer_add_json_string(&effect->body, ferry_secret_slice(auth->client_secret));
     ferry_buffer_add_char(&effect->body, '}');
     if (url.failed || effect->body.failed ||
         ferry_effect_request(effect, "POST", ferry_buffer_slice(&url), TIMEOUT_MS) != FERRY_OK)
@@ -134,14 +135,14 @@ static int64_t lifetime_ms(const json_t *answer)
     return ms > 2 * EARLY_MS ? ms - EARLY_MS : ms / 2;
 }
 
-bool ferry_login_keep(const struct ferry_qlik_call *call, struct ferry_slice body, int64_t now_ms)
+bool ferry_login_keep(const char *tenant, const struct ferry_auth *auth, struct ferry_slice body, int64_t now_ms)
 {
     json_t *answer = json_loadb(body.ptr, body.len, 0, NULL);
     const json_t *text = json_object_get(answer, "access_token");
     bool kept = false;
     if (json_string_length(text) > 0) {
         pthread_mutex_lock(&lock);
-        struct token *token = find_or_add(call);
+        struct token *token = find_or_add(tenant, auth);
         if (token != NULL) {
             ferry_secret_done(&token->value);
             token->value = ferry_secret_copy(ferry_slice_of(json_string_value(text), json_string_length(text)));
@@ -154,12 +155,12 @@ bool ferry_login_keep(const struct ferry_qlik_call *call, struct ferry_slice bod
     return kept;
 }
 
-void ferry_login_forget(const struct ferry_qlik_call *call)
+void ferry_login_forget(const char *tenant, const struct ferry_auth *auth)
 {
-    if (call->auth.kind != FERRY_AUTH_OAUTH)
+    if (auth->kind != FERRY_AUTH_OAUTH)
         return;
     pthread_mutex_lock(&lock);
-    struct token *token = find(call);
+    struct token *token = find(tenant, auth);
     if (token != NULL)
         ferry_secret_done(&token->value);
     pthread_mutex_unlock(&lock);
