@@ -33,23 +33,43 @@ static void note_names(const struct ferry_config_reader *reader, struct ferry_ro
     route->when_names = route->when.text != NULL ? ferry_names_mentioned(route->when.text) : 0;
 }
 
-/* A route that hopes for names where nobody looks them up. */
-static void warn_of_names(struct ferry_config_reader *reader, const struct ferry_worker_config *worker,
-                          const char *routes, size_t count, size_t size)
+/* Names change, and ids stand in for them: two events would be the same today and different tomorrow. */
+static void check_identity(struct ferry_config_reader *reader, const struct ferry_route_config *route)
 {
-    for (size_t i = 0; i < count && worker->lookup.tenant == NULL; i++) {
-        const struct ferry_route_config *route = (const void *)(routes + i * size);
+    for (size_t i = 0; i < route->once_per_count; i++)
+        if (route->once_per[i].text != NULL && ferry_names_mentioned(route->once_per[i].text) != 0)
+            ferry_config_error(
+                reader, route->once_per[i].place,
+                "once_per speaks of a name, which may change or be missing; what is looked up identifies "
+                "nothing, use the id, like .userid");
+}
+
+/* A route that hopes for names where nobody looks them up. */
+static void warn_of_names(struct ferry_config_reader *reader, const struct ferry_route_config *route)
+{
+    enum ferry_name_kind kind = FERRY_NAME_USER;
+    while ((route->names & 1U << kind) == 0)
+        kind++;
+    ferry_config_warning(
+        reader, route->place,
+        "speaks of .%s, which is absent: names are added where `lookup` says where to ask for them (in "
+        "worker, or here)",
+        ferry_name_word(kind));
+}
+
+static void check_names(struct ferry_config_reader *reader, const struct ferry_worker_config *worker,
+                        const void *routes, size_t count, size_t size)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct ferry_route_config *route = (const void *)((const char *)routes + i * size);
         if (route->names == 0)
             continue;
-        enum ferry_name_kind kind = FERRY_NAME_USER;
-        while ((route->names & 1U << kind) == 0)
-            kind++;
         size_t before = ferry_config_enter(reader, "routes", 0);
         ferry_config_enter(reader, NULL, i);
-        ferry_config_warning(reader, route->place,
-                             "speaks of .%s, which is absent: names are added where `lookup` says where to ask for "
-                             "them (in worker, or here)",
-                             ferry_name_word(kind));
+        if (worker->lookup.tenant == NULL)
+            warn_of_names(reader, route);
+        else
+            check_identity(reader, route);
         ferry_config_leave(reader, before);
     }
 }
@@ -161,7 +181,7 @@ void ferry_config_check_slack(struct ferry_config_reader *reader, const struct f
     const struct ferry_slack_config *slack = target;
     ferry_config_check_worker(reader, node, target);
     check_route_names(reader, slack->routes, slack->route_count, sizeof slack->routes[0]);
-    warn_of_names(reader, &slack->worker, (const char *)slack->routes, slack->route_count, sizeof slack->routes[0]);
+    check_names(reader, &slack->worker, slack->routes, slack->route_count, sizeof slack->routes[0]);
 }
 
 /* ---- mail ---- */
@@ -204,7 +224,7 @@ void ferry_config_check_mail(struct ferry_config_reader *reader, const struct fe
         ferry_config_error_at(reader, node, "recipient_domains",
                               "is empty, no mail could go anywhere; name domains, or \"*\" for any");
     check_route_names(reader, mail->routes, mail->route_count, sizeof mail->routes[0]);
-    warn_of_names(reader, &mail->worker, (const char *)mail->routes, mail->route_count, sizeof mail->routes[0]);
+    check_names(reader, &mail->worker, mail->routes, mail->route_count, sizeof mail->routes[0]);
 }
 
 /* ---- automation ---- */
@@ -264,6 +284,5 @@ void ferry_config_check_automation(struct ferry_config_reader *reader, const str
     const struct ferry_automation_config *automation = target;
     ferry_config_check_worker(reader, node, target);
     check_route_names(reader, automation->routes, automation->route_count, sizeof automation->routes[0]);
-    warn_of_names(reader, &automation->worker, (const char *)automation->routes, automation->route_count,
-                  sizeof automation->routes[0]);
+    check_names(reader, &automation->worker, automation->routes, automation->route_count, sizeof automation->routes[0]);
 }
