@@ -35,6 +35,16 @@ int64_t ferry_cap_room(struct ferry_cap *cap, struct ferry_rate rate, int64_t no
     return free_ms > cap->blocked_ms ? free_ms : cap->blocked_ms;
 }
 
+int64_t ferry_cap_promise(struct ferry_cap *cap, struct ferry_rate rate, int64_t now_ms)
+{
+    int64_t free_ms = ferry_cap_room(cap, rate, now_ms), latest_ms = now_ms + rate.window_ms;
+    int64_t next_ms = cap->promised_ms + (rate.window_ms + rate.events - 1) / rate.events;
+    cap->promised_ms = next_ms > free_ms ? next_ms : free_ms;
+    if (cap->promised_ms > latest_ms)
+        cap->promised_ms = latest_ms;
+    return cap->promised_ms;
+}
+
 static bool grow(struct ferry_cap *cap)
 {
     size_t capacity = cap->capacity > 0 ? 2 * cap->capacity : FIRST_CAPACITY;

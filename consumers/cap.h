@@ -24,8 +24,9 @@ struct ferry_cap {
     size_t capacity;
     size_t first;
     size_t count;
-    int64_t blocked_ms; /* nobody has room before that */
-    size_t waiting;     /* who asked and was turned away, and has not come back */
+    int64_t blocked_ms;  /* nobody has room before that */
+    size_t waiting;      /* who asked and was turned away, and has not come back */
+    int64_t promised_ms; /* to the last of those who wait elsewhere */
     struct ferry_series *gauge;
 };
 
@@ -48,6 +49,9 @@ void ferry_caps_done(struct ferry_caps *caps);
 
 /* When whoever asks now has room: `now_ms` at once, or about the moment at which to ask again. Takes nothing. */
 int64_t ferry_cap_room(struct ferry_cap *cap, struct ferry_rate rate, int64_t now_ms);
+/* For whoever is turned away and waits where it is dear to ask again (the retry topic): a moment of its own, at most a
+ * window away, one after the other as there will be room. It binds nobody. */
+int64_t ferry_cap_promise(struct ferry_cap *cap, struct ferry_rate rate, int64_t now_ms);
 /* Counts an effect that begins now. Fails with FERRY_MEMORY. */
 FERRY_NODISCARD enum ferry_code ferry_cap_take(struct ferry_cap *cap, int64_t now_ms);
 

@@ -56,6 +56,10 @@ enum ferry_code ferry_task_take_room(struct ferry_engine *engine, struct ferry_t
         }
     }
     task->cap_count = count;
+    if (latest < count && task->row != NULL) {
+        *until_ms = ferry_cap_promise(caps[latest], limits[latest].rate, now_ms);
+        return FERRY_OK;
+    }
     if (latest < count) {
         wait_for(task, caps[latest], &limits[latest]);
         *until_ms = free_ms < now_ms + ASK_AGAIN_MS ? free_ms : now_ms + ASK_AGAIN_MS;

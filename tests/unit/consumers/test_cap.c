@@ -69,6 +69,19 @@ static void who_waits_is_told_about_his_own_turn(void **state)
     ferry_caps_done(&caps);
 }
 
+static void who_waits_elsewhere_gets_a_moment_of_his_own_within_a_window(void **state)
+{
+    (void)state;
+    struct ferry_caps caps = {0};
+    struct ferry_cap *cap = ferry_caps_get(&caps, 1);
+    for (int i = 0; i < 3; i++)
+        take_from(cap, three_an_hour, 1000 * i);
+    assert_int_equal(ferry_cap_promise(cap, three_an_hour, 5000 + HOUR_MS / 2), HOUR_MS);
+    assert_int_equal(ferry_cap_promise(cap, three_an_hour, 5000 + HOUR_MS / 2), HOUR_MS + HOUR_MS / 3);
+    assert_int_equal(ferry_cap_promise(cap, three_an_hour, 5000 + HOUR_MS / 2), 5000 + HOUR_MS / 2 + HOUR_MS);
+    ferry_caps_done(&caps);
+}
+
 static void a_cap_that_is_lowered_holds_at_once(void **state)
 {
     (void)state;
@@ -171,6 +184,7 @@ int main(void)
         cmocka_unit_test(no_window_wherever_it_begins_has_more_than_the_cap),
         cmocka_unit_test(a_cap_lets_its_number_through_at_once),
         cmocka_unit_test(who_waits_is_told_about_his_own_turn),
+        cmocka_unit_test(who_waits_elsewhere_gets_a_moment_of_his_own_within_a_window),
         cmocka_unit_test(a_cap_that_is_lowered_holds_at_once),
         cmocka_unit_test(idle_caps_go_and_used_ones_stay),
         cmocka_unit_test(a_task_is_counted_in_all_its_caps_or_in_none),
