@@ -101,7 +101,10 @@ static bool agrees(const char *what, size_t count)
 
 static bool may_go_on(const struct ferry_dlq_request *request, const char *what, size_t count)
 {
-    return request->yes || isatty(STDIN_FILENO) == 0 || agrees(what, count);
+    if (request->yes || isatty(STDIN_FILENO) == 0 || agrees(what, count))
+        return true;
+    fputs("ferry: nothing was changed\n", stderr);
+    return false;
 }
 
 /* ---- the journal ---- */
