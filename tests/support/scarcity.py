@@ -22,10 +22,15 @@ class Scarcity:
         """The number-th allocation from now on (from 1) fails, and no other."""
         struct.pack_into("<3q", self._memory, 0, number - 1, 0, 0)
 
-    def stop(self):
-        """True if one has failed since fail_at."""
-        struct.pack_into("<q", self._memory, 0, -1)
+    @property
+    def failed(self):
+        """Has one failed since fail_at?"""
         return struct.unpack_from("<3q", self._memory)[2] > 0
+
+    def stop(self):
+        """No more fail; has one?"""
+        struct.pack_into("<q", self._memory, 0, -1)
+        return self.failed
 
 
 def walk(bridge, scarcity, good, send, step=1, limit=3000):
