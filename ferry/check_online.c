@@ -338,20 +338,29 @@ static void visit_bridge(struct visit *visit)
         visit_tenant(visit, "Audits API", bridge->audits[i].tenant, &bridge->audits[i].auth);
 }
 
+static void visit_lookup(struct visit *visit, const char *what, const struct ferry_worker_config *worker)
+{
+    if (worker->lookup.tenant != NULL)
+        visit_tenant(visit, what, worker->lookup.tenant, &worker->lookup.auth);
+}
+
 static void visit_slack(struct visit *visit)
 {
+    visit_lookup(visit, "names for slack", &visit->config->slack.worker);
     for (size_t i = 0; i < visit->config->slack.route_count; i++)
         visit_slack_route(visit, &visit->config->slack.routes[i]);
 }
 
 static void visit_mail(struct visit *visit)
 {
+    visit_lookup(visit, "names for mail", &visit->config->mail.worker);
     if (visit->config->mail.worker.present)
         visit_smtp(visit, &visit->config->mail.smtp);
 }
 
 static void visit_automation(struct visit *visit)
 {
+    visit_lookup(visit, "names for automation", &visit->config->automation.worker);
     char what[128];
     for (size_t i = 0; i < visit->config->automation.route_count; i++) {
         const struct ferry_automation_route *route = &visit->config->automation.routes[i];

@@ -110,6 +110,8 @@ def test_a_tenant_that_hangs_costs_a_moment_and_then_nothing(start, publish, sla
     for number in range(3):
         publish(f"user-1{number}")
     texts(slack, 3)
+    moment = slack.requests(HOOK)[0].at - tenant.requests("/api/v1/users/.*")[0].at
+    assert moment < 3, "200 ms, and what a busy machine adds; the tenant's own time would be 5 s"
     asked = len(tenant.asked("user"))
     for number in range(20, 25):
         publish(f"user-{number}")

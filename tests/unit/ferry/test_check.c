@@ -161,6 +161,7 @@ static const struct capture *check_online(const struct world *world, const char 
         "    - {tenant: \"http://127.0.0.1:%u\", auth: {api_key: {env: CHECK_TOKEN}}}\n"
         "    - {tenant: \"http://localhost:%u\", auth: {oauth: {client_id: a, client_secret: {env: CHECK_TOKEN}}}}\n"
         "slack:\n"
+        "  lookup: {tenant: \"http://127.0.0.1:%u\", auth: {api_key: {env: CHECK_TOKEN}}}\n"
         "  routes:\n"
         "    - {name: channel, events: [app.created], channel: C1, token: {env: CHECK_TOKEN}, text: x,\n"
         "       api: \"http://127.0.0.1:%u/slack\"}\n"
@@ -173,7 +174,7 @@ static const struct capture *check_online(const struct world *world, const char 
         "  routes:\n"
         "    - {name: run, events: [user.deleted],\n"
         "       qlik: {tenant: \"http://127.0.0.1:%u\", automation: a, token: {env: CHECK_TOKEN}}}\n",
-        ferry_mock_broker_address(world->broker), web, web, web, smtp_port, web);
+        ferry_mock_broker_address(world->broker), web, web, web, web, smtp_port, web);
     return check(text, "--online", NULL);
 }
 
@@ -184,6 +185,8 @@ static void everybody_who_answers_has_a_line(void **state)
     assert_non_null(strstr(run->out, "\nok   Kafka: answers;"));
     assert_non_null(strstr(run->out, "\nok   Audits API, http://127.0.0.1:"));
     assert_non_null(strstr(run->out, "\nok   Audits API, http://localhost:"));
+    assert_non_null(strstr(run->out, "\nok   names for slack, http://127.0.0.1:"));
+    assert_null(strstr(run->out, "names for mail"));
     assert_non_null(strstr(run->out, "\nok   Slack, route channel: the token is good"));
     assert_non_null(strstr(run->out, "\n--   Slack, route hook: "));
     assert_non_null(strstr(run->out, "\nok   SMTP: smtp://127.0.0.1:"));
@@ -198,6 +201,7 @@ static void who_refuses_or_is_not_there_has_a_line_with_the_cure(void **state)
     assert_int_equal(run->exit_code, FERRY_EXIT_FAILED);
     assert_non_null(strstr(run->out, "\nBAD  Audits API, http://127.0.0.1:"));
     assert_non_null(strstr(run->out, "the log-in is refused; is auth right"));
+    assert_non_null(strstr(run->out, "\nBAD  names for slack, http://127.0.0.1:"));
     assert_non_null(strstr(run->out, "\nBAD  Slack, route channel: invalid_auth; is the bot token right"));
     assert_non_null(strstr(run->out, "\nBAD  SMTP: "));
 }
