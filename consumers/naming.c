@@ -7,8 +7,8 @@ enum { ID_MAX = 512, MEMBER_MAX = 64 * 1024 };
 static const char *const programs[FERRY_NAMES] = {
     [FERRY_NAME_USER] = ".userid",
     [FERRY_NAME_SPACE] = "(.resource.spaceId? // .data.spaceId? // .spaceid)",
-    [FERRY_NAME_APP] = "(.resource.appId? // .data.appId? // "
-                       "if .event | startswith(\"app.\") then .toplevelresourceid // .resource.id? else null end)",
+    [FERRY_NAME_APP] = ("(.resource.appId? // .data.appId? // "
+                        "if .event | startswith(\"app.\") then .toplevelresourceid // .resource.id? else null end)"),
 };
 
 void ferry_namer_done(struct ferry_namer *namer)
