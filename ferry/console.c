@@ -119,8 +119,8 @@ static bool parse_age(const char *text, int64_t *age_ms)
         int64_t ms;
     } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {"w", 604800000}};
     enum { LONGEST = 9 }; /* digits: no product outgrows its type */
-    size_t digits = strspn(text + 1, "0123456789");
-    if (text[0] != '-' || digits == 0 || digits > LONGEST)
+    size_t digits = text[0] == '-' ? strspn(text + 1, "0123456789") : 0;
+    if (digits == 0 || digits > LONGEST)
         return false;
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (strcmp(text + 1 + digits, units[i].unit) != 0)
