@@ -101,12 +101,12 @@ def run(chosen, options, namespaces):
             print(f"{time.strftime('%H:%M:%S')} {fault.name} …", file=sys.stderr, flush=True)
             rows.append(play(fault, options, kafka, folder))
             print(rows[-1].line(), file=sys.stderr, flush=True)
+            if options.write:
+                table.write(rows)
     finally:
         if kafka:
             kafka.stop()
     print(table.text(rows))
-    if options.write:
-        table.write(rows)
     return 1 if any(row.failed for row in rows) else 0
 
 

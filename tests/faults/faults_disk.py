@@ -1,9 +1,12 @@
 """The disk of the spool, while Kafka is away (its brokers are stopped), so that every acknowledgement is the disk's."""
+import os
 import shutil
+import subprocess
 
 from faults import machine
 from faults.scene import Fault
 from faults.shim import FAIL, Shim, lose_power
+from support.ferry import BIN
 
 
 class Outage(Fault):
@@ -69,6 +72,20 @@ class SpoolLimit(Outage):
     title = "the spool at its limit"
     config = {"bridge": {"spool": {"limit": "1MiB"}}}
     check = SpoolDiskFull.check
+
+
+class BitFlips(Fault):
+    """No cluster: tests/unit/bridge/test_spool_damage.c, at every byte."""
+    name = "bit-flips"
+    title = "a bit flipped at every byte of a small spool"
+    kafka = False
+
+    def play(self, scene):
+        done = subprocess.run([BIN / "test_spool_damage"], capture_output=True, text=True, check=False, timeout=1200,
+                              env={**os.environ, "FERRY_TEST_EVERY_BYTE": "1"})
+        print(next((line for line in done.stdout.splitlines() if "places tried" in line), ""), flush=True)
+        if done.returncode:
+            scene.problems.append(done.stdout + done.stderr)
 
 
 class ShimFault(Outage):

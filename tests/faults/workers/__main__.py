@@ -1,4 +1,4 @@
-"""./dev faults workers [NAME…] [--seeds N] [--quick] [--list] [--write]
+"""./dev faults workers [NAME…] [--seeds N] [--quick] [--list] [--write] | --prove [PLANT…]
 
 Plays faults against the workers, prints the table, and fails if an effect is missing, comes more often than what a killed
 process had in flight, or out of order in its lane, or if a dead letter is not what was published.
@@ -15,8 +15,7 @@ from faults.cluster import Cluster
 from faults.workers import table
 from faults.workers.fault import WorkerFault
 from faults.workers.stage import Stage
-from support import process
-from support.ferry import BIN
+from support import ferry, process
 from support.kafka import BUILD, jars
 
 HERE = pathlib.Path(__file__).parent
@@ -51,8 +50,11 @@ def main(arguments=None):
     parser.add_argument("--quick", action="store_true", help="two seeds, shorter")
     parser.add_argument("--list", action="store_true", help="the names of the faults")
     parser.add_argument("--write", action="store_true", help="the table into docs/reliability.md")
+    parser.add_argument("--prove", action="store_true", help="plant bugs; each must be caught (NAMEs are plants)")
     options = parser.parse_args(arguments)
     faults = all_faults()
+    if options.prove:
+        return prove_all(faults, options)
     if options.list:
         for name, fault in faults.items():
             print(f"{name:24} {fault.title}")
@@ -60,7 +62,7 @@ def main(arguments=None):
     unknown = [n for n in options.names if n not in faults]
     if unknown:
         parser.error(f"no such fault: {', '.join(unknown)}; --list names them")
-    print(f"programs: {BIN}", file=sys.stderr)
+    print(f"programs: {ferry.BIN}", file=sys.stderr)
     jars()
     rows = run([faults[n] for n in options.names or faults], options)
     print(table.text(rows))
@@ -82,6 +84,19 @@ def run(chosen, options):
     finally:
         kafka.stop()
     return rows
+
+
+def prove_all(faults, options):
+    from faults.workers import prove
+    options.quick = True
+
+    def play_with(name, programs):
+        ferry.BIN = programs
+        return run([faults[name]], options)[0].problems
+
+    missed = prove.prove(options.names, play_with)
+    print(f"{len(options.names or prove.plants()) - missed} passed, {missed} failed")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

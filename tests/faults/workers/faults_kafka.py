@@ -18,7 +18,7 @@ class BrokerDown(WorkerFault):
 
     def play(self, stage):
         self.over = False
-        stage.sink.behave = lambda body: Answer(503) if not self.over and body["n"] % 3 == 0 else None
+        stage.sink.behave = lambda body: Answer(503) if not self.over and body["n"] % 3 == 1 else None
         stage.start()
         stage.flow(self.rate, 3)
         broker = stage.kafka.brokers[0]
