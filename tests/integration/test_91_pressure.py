@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import statistics
 import threading
 import time
 
@@ -35,6 +36,12 @@ def post_for(bridge, seconds, pause=0.02):
             outcomes.append((repr(problem), time.monotonic() - began))
         time.sleep(pause)
     return outcomes
+
+
+def timed(call):
+    """(what it returns, seconds)"""
+    began = time.monotonic()
+    return call(), time.monotonic() - began
 
 
 def slowest(outcomes):
@@ -86,7 +93,7 @@ def test_a_reader_that_does_not_read_is_cut(make, settings):
 
 
 def test_a_rate_is_429_and_says_when_to_come_again(make, settings):
-    bridge = make(settings, {"bridge": {"webhooks": [{**WEBHOOK, "rate": "5/2s"}]}}).start("bridge")
+    bridge = make(settings, PATIENT, {"bridge": {"webhooks": [{**WEBHOOK, "rate": "5/10s"}]}}).start("bridge")
     answers = [bridge.post(event()) for _ in range(12)]
     refused = [a for a in answers if a.status == 429]
     assert [a.status for a in answers[:5]] == [204] * 5 and refused
@@ -133,10 +140,9 @@ def test_a_full_spool_is_503_at_once_and_not_ready(make, settings, broker, away)
         until(lambda: bridge.post(event(data={"id": "one", "text": "x" * size})).status == 503, 30, "a full spool")
     kept = bridge.metric("ferry_spool_events")
     for body in (encode(event()), b"no event"):  # one topic has rows, that of the quarantine has none
-        began = time.monotonic()
-        answers = [bridge.post(body) for _ in range(20)]
-        assert (time.monotonic() - began) / 20 < 0.05
-        assert {a.status for a in answers} == {503} and all(int(a.headers["Retry-After"]) >= 1 for a in answers)
+        answers = [timed(lambda body=body: bridge.post(body)) for _ in range(21)]
+        assert {a.status for a, _ in answers} == {503} and all(int(a.headers["Retry-After"]) >= 1 for a, _ in answers)
+        assert statistics.median(took for _, took in answers) < 0.05
     assert bridge.health("/readyz") == 503 and bridge.health("/healthz") == 200
     assert bridge.metric("ferry_spool_events") == kept > 0
     away.back()
