@@ -110,6 +110,25 @@ static void bury(struct ferry_engine *engine, struct ferry_task *task, const str
     ferry_task_bury(engine, task, next);
 }
 
+void ferry_task_proceed(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next,
+                        int64_t now_ms)
+{
+    switch (next->kind) {
+    case FERRY_NEXT_FINISH:
+        finish(engine, task, next);
+        break;
+    case FERRY_NEXT_AGAIN:
+        again(engine, task, next, now_ms);
+        break;
+    case FERRY_NEXT_FOLLOW:
+        follow(engine, task, next, now_ms);
+        break;
+    case FERRY_NEXT_BURY:
+        bury(engine, task, next, now_ms);
+        break;
+    }
+}
+
 void ferry_task_apply(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_verdict *verdict)
 {
     int64_t now_ms = ferry_clock_mono_ms();
@@ -117,20 +136,7 @@ void ferry_task_apply(struct ferry_engine *engine, struct ferry_task *task, cons
     struct ferry_next next;
     ferry_decide(verdict, engine->channel->worker(task->generation->config), task->attempts, failing_ms, ferry_random(),
                  &next);
-    switch (next.kind) {
-    case FERRY_NEXT_FINISH:
-        finish(engine, task, &next);
-        break;
-    case FERRY_NEXT_AGAIN:
-        again(engine, task, &next, now_ms);
-        break;
-    case FERRY_NEXT_FOLLOW:
-        follow(engine, task, &next, now_ms);
-        break;
-    case FERRY_NEXT_BURY:
-        bury(engine, task, &next, now_ms);
-        break;
-    }
+    ferry_task_proceed(engine, task, &next, now_ms);
 }
 
 /* ---- the exchange ---- */
@@ -223,7 +229,8 @@ void ferry_call_begin(struct ferry_engine *engine, struct ferry_task *task)
 static struct ferry_task *find_unanswered(const struct ferry_held_partition *partition)
 {
     for (struct ferry_task *task = partition->first; task != NULL; task = task->behind)
-        if (task->state == FERRY_TASK_CALLING || (task->follow && task->state != FERRY_TASK_RUNNING))
+        if (task->state == FERRY_TASK_CALLING || task->state == FERRY_TASK_RIDING ||
+            (task->follow && task->state != FERRY_TASK_RUNNING))
             return task;
     return NULL;
 }
@@ -253,6 +260,7 @@ void ferry_calls_abandon(struct ferry_engine *engine, struct ferry_held_partitio
         if (task->call != NULL)
             task->call->task = NULL;
         task->call = NULL;
+        ferry_digest_leave(engine, task);
         ferry_task_take(engine, task);
         ferry_engine_unlock(engine);
         ferry_call_in_doubt(engine, task, "the worker had to let go of the partition before the end");

@@ -19,6 +19,7 @@
  *      │ ├─▶ GATED     its destination has not answered yet, one call at a time ────────────┤
  *   RUNNING     one thread has it: an evaluator, or whoever brings the answer               │
  *      │ ├─▶ WAITING   until a timer: failed before, its pace, another has its claim ───────┤
+ *      │ ├─▶ COLLECTED in a digest that waits for more ─▶ RIDING in its message ─────▶ RUNNING
  *      │ ├─▶ MARKING   a mark is on its way to Kafka ─▶ the call ───────────────────────────┤
  *   CALLING     the client has it                         or settled                        │
  *      │ ├─▶ FOLLOWING until the next exchange of an effect that was accepted ──────────────┘
@@ -72,10 +73,22 @@ struct ferry_generation {
     int references; /* under the lock */
 };
 
+/* What is being joined for one destination (digest.c). */
+struct ferry_digest {
+    struct ferry_task *first, *last; /* those that are COLLECTED, in the order in which they came */
+    size_t count;
+    size_t bytes;   /* of their bodies */
+    int64_t due_ms; /* when its window closes */
+    bool reserved;  /* has a token for `token_ms` */
+    int64_t token_ms;
+    struct ferry_flight *flight; /* the message that is under way; NULL: none */
+};
+
 /* What several routes send to: one webhook, one channel. */
 struct ferry_destination {
     uint64_t id;
     struct ferry_pace pace;
+    struct ferry_digest digest;
     struct ferry_destination *next;
 };
 
@@ -145,7 +158,9 @@ enum ferry_task_state {
     FERRY_TASK_READY,
     FERRY_TASK_GATED,
     FERRY_TASK_WAITING,
+    FERRY_TASK_COLLECTED,
     FERRY_TASK_RUNNING, /* from here on: begun */
+    FERRY_TASK_RIDING,
     FERRY_TASK_CALLING,
     FERRY_TASK_FOLLOWING,
     FERRY_TASK_MARKING,
@@ -203,6 +218,12 @@ struct ferry_task {
     size_t index;
     bool follow;
     struct ferry_call *call; /* while CALLING */
+
+    struct ferry_destination *collected; /* the one in whose digest it waits; NULL: in none */
+    struct ferry_task *member_before, *member_behind;
+    struct ferry_load load;
+    struct ferry_flight *flight; /* the digest's message that it is in, until it is settled or tried again */
+    bool alone;                  /* it was in a message that was refused: no digest any more */
 
     /* What is left to do when it runs next; nothing of it: to be tried. */
     bool intended;              /* an intent stands in the log: make the call */
@@ -323,6 +344,14 @@ void ferry_tasks_named(struct ferry_engine *engine, uint64_t key);
 void ferry_task_settle(struct ferry_engine *engine, struct ferry_task *task);
 /* Frees a task without settling its record. */
 void ferry_task_drop(struct ferry_engine *engine, struct ferry_task *task);
+/* Nothing of its partition may be put off any more. */
+bool ferry_task_unwanted(const struct ferry_task *task);
+/* Back to its place in the lane: READY if it is the head, else QUEUED; dropped when it is unwanted. */
+void ferry_task_return(struct ferry_engine *engine, struct ferry_task *task);
+/* Lets the next of the lane run while this one is still in it. */
+void ferry_task_pass_on(struct ferry_engine *engine, struct ferry_task *task);
+/* Who is before it in its lane, or NULL. */
+struct ferry_task *ferry_task_before(const struct ferry_task *task);
 bool ferry_task_begun(const struct ferry_task *task);
 /* May tasks of this partition begin now? */
 bool ferry_partition_may_begin(const struct ferry_held_partition *partition);
@@ -414,6 +443,21 @@ void ferry_calls_abandon(struct ferry_engine *engine, struct ferry_held_partitio
 void ferry_call_in_doubt(struct ferry_engine *engine, struct ferry_task *task, const char *why);
 /* What follows from a verdict; the task is RUNNING and belongs to the callee. */
 void ferry_task_apply(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_verdict *verdict);
+/* The same once it is decided. */
+void ferry_task_proceed(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next,
+                        int64_t now_ms);
+
+/* ---- digest.c ---- */
+
+/* Takes a task that is RUNNING and rendered into the digest of its destination, or, if it came too early, back into its
+ * lane. False: it goes alone, and is still the caller's. */
+FERRY_NODISCARD bool ferry_digest_take(struct ferry_engine *engine, struct ferry_task *task, int64_t window_ms);
+/* The digest's moment has come: the first of its members is RUNNING and belongs to the callee. */
+void ferry_digest_depart(struct ferry_engine *engine, struct ferry_task *driver);
+/* When the message of a task that is COLLECTED may go at the earliest (monotonic). The lock is held. */
+int64_t ferry_digest_due_ms(const struct ferry_task *task);
+/* A task that goes away is in no digest any more; nothing happens if it is in none. The lock is held. */
+void ferry_digest_leave(struct ferry_engine *engine, struct ferry_task *task);
 
 /* ---- publish.c ---- */
 

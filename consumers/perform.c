@@ -429,6 +429,17 @@ static bool wait_for_turn(struct trial *trial, int64_t due_ms, int64_t now_ms)
     return false;
 }
 
+/* What goes into a digest waits for its fellows there; the digest takes the token. */
+static bool goes_alone(struct trial *trial)
+{
+    const struct ferry_joining *joining = trial->engine->channel->joining;
+    if (joining == NULL)
+        return true;
+    remember_origin(trial);
+    int64_t window_ms = joining->window_ms(trial->evaluator->generation->config, trial->index);
+    return !ferry_digest_take(trial->engine, trial->task, window_ms);
+}
+
 /* Takes a token of the destination; who has to wait for it waits in its lane, and holds up nobody else. */
 static bool has_token(struct trial *trial)
 {
@@ -476,8 +487,8 @@ static bool call(struct trial *trial)
 }
 
 static step *const steps[] = {
-    is_readable, is_live,  has_route, has_view, has_names_for_when, is_wanted, is_fresh, has_names,
-    has_key,     is_first, is_next,   is_open,  is_rendered,        has_token, has_room, call,
+    is_readable, is_live, has_route, has_view,    has_names_for_when, is_wanted, is_fresh, has_names, has_key,
+    is_first,    is_next, is_open,   is_rendered, goes_alone,         has_token, has_room, call,
 };
 
 /* ---- the thread ---- */
@@ -512,6 +523,8 @@ void *ferry_evaluator_run(void *context)
             ferry_task_publish_again(engine, task);
         else if (task->follow || task->intended)
             ferry_call_begin(engine, task);
+        else if (task->collected != NULL)
+            ferry_digest_depart(engine, task);
         else
             try_task(evaluator, task);
     }

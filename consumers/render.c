@@ -173,6 +173,16 @@ static void show(const struct ferry_effect *effect)
     printf("\n");
 }
 
+/* What is seen here comes with others, where the route has a digest. */
+static void show_digest(const struct job *job)
+{
+    const struct ferry_joining *joining = job->channel->joining;
+    int64_t window_ms = joining != NULL ? joining->window_ms(job->config, job->index) : 0;
+    if (window_ms > 0)
+        printf("digest: what else comes for this destination within %g s goes in the same message\n",
+               (double)window_ms / 1000);
+}
+
 /* ---- sending ---- */
 
 struct exchange {
@@ -293,6 +303,7 @@ static bool render_and_send(struct job *job, const struct ferry_event *event)
         show(&effect);
         if (names_of(job) != 0)
             printf("(names are looked up when it is sent; here ids stand in)\n");
+        show_digest(job);
     }
     ferry_effect_done(&effect);
     return done;

@@ -153,26 +153,35 @@ void ferry_task_conclude(struct ferry_engine *engine, struct ferry_task *task, e
 
 /* ---- a partition that is full ---- */
 
-/* Waits for its turn at the destination, and has not failed. */
+/* Waits for its turn at the destination, alone or in a digest, and has not failed. Of a lane only the first: those that
+ * a digest holds behind it follow it by themselves. */
 static bool can_spill(const struct ferry_task *task)
 {
-    return task->state == FERRY_TASK_WAITING && !task->failed && task->row == NULL &&
-           task->writing == FERRY_WRITE_NOTHING && (task->reserved || task->turned_away != NULL);
+    bool waits = task->state == FERRY_TASK_WAITING && (task->reserved || task->turned_away != NULL);
+    bool collected = task->state == FERRY_TASK_COLLECTED && ferry_task_before(task) == NULL;
+    return (waits || collected) && !task->failed && task->row == NULL && task->writing == FERRY_WRITE_NOTHING;
+}
+
+static int64_t turn_of(const struct ferry_task *task)
+{
+    return task->collected != NULL ? ferry_digest_due_ms(task) : task->timer.due_ms;
 }
 
 static int by_due_descending(const void *a, const void *b)
 {
     const struct ferry_task *first = *(struct ferry_task *const *)a, *second = *(struct ferry_task *const *)b;
-    return (second->timer.due_ms > first->timer.due_ms) - (second->timer.due_ms < first->timer.due_ms);
+    int64_t first_ms = turn_of(first), second_ms = turn_of(second);
+    return (second_ms > first_ms) - (second_ms < first_ms);
 }
 
 /* An evaluator writes the entry. Behind it in its lane the others follow by themselves: the lane is blocked then. */
 static void spill(struct ferry_engine *engine, struct ferry_task *task)
 {
     int64_t wall_ms = ferry_clock_wall_ms();
-    task->due_ms = wall_ms + task->timer.due_ms - ferry_clock_mono_ms();
+    task->due_ms = wall_ms + turn_of(task) - ferry_clock_mono_ms();
     if (task->first_failure_ms == 0)
         task->first_failure_ms = task->due_ms > wall_ms ? task->due_ms : wall_ms; /* waiting its turn is no failing */
+    ferry_digest_leave(engine, task);
     ferry_task_take(engine, task);
     task->end = (struct ferry_next){.code = FERRY_OK};
     task->publish_failures = 0;

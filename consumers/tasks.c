@@ -163,6 +163,19 @@ static void resume_entry(struct ferry_task *task)
     task->token_ms = row->token_ms;
 }
 
+/* Who is in a digest lets the next of its lane run. */
+static bool is_in_digest(const struct ferry_task *task)
+{
+    return task->collected != NULL || task->flight != NULL;
+}
+
+/* A task whose turn has come, unless a digest has called it before. */
+static void let_begin(struct ferry_engine *engine, struct ferry_task *task)
+{
+    if (task->state == FERRY_TASK_QUEUED && ferry_partition_may_begin(task->partition))
+        ferry_task_make_ready(engine, task);
+}
+
 enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_partition *partition,
                                struct ferry_delivery *delivery, struct ferry_slot *slot, struct ferry_retry_row *row)
 {
@@ -186,8 +199,8 @@ enum ferry_code ferry_task_add(struct ferry_engine *engine, struct ferry_held_pa
     engine->retrieved += row != NULL;
     delivery->references++;
     link_to_partition(partition, task);
-    if (head && ferry_partition_may_begin(partition))
-        ferry_task_make_ready(engine, task);
+    if (head || is_in_digest(ferry_task_before(task)))
+        let_begin(engine, task);
     return FERRY_OK;
 }
 
@@ -234,9 +247,10 @@ static void remove_task(struct ferry_engine *engine, struct ferry_task *task)
     move(engine, task, FERRY_TASK_QUEUED, true); /* out of every count */
     ferry_timers_cancel(&engine->timers, &task->timer);
     list_remove(task);
+    ferry_digest_leave(engine, task);
     struct ferry_lane_place *successor = ferry_lanes_leave(&engine->lanes, &task->place);
-    if (successor != NULL && ferry_partition_may_begin(task_of_place(successor)->partition))
-        ferry_task_make_ready(engine, task_of_place(successor));
+    if (successor != NULL)
+        let_begin(engine, task_of_place(successor));
     ferry_task_forgo_room(task);
     if (task->claimed)
         ferry_once_release(engine->once, &task->key); /* nothing happens if it was marked */
@@ -266,11 +280,39 @@ void ferry_task_drop(struct ferry_engine *engine, struct ferry_task *task)
 
 /* ---- waiting and running ---- */
 
+bool ferry_task_unwanted(const struct ferry_task *task)
+{
+    return task->partition->revoking || task->partition->gone;
+}
+
+void ferry_task_return(struct ferry_engine *engine, struct ferry_task *task)
+{
+    if (ferry_task_unwanted(task)) {
+        ferry_task_drop(engine, task);
+        return;
+    }
+    ferry_timers_cancel(&engine->timers, &task->timer);
+    list_remove(task);
+    ferry_task_enter(engine, task, FERRY_TASK_QUEUED);
+    if (ferry_lane_is_head(&task->place))
+        let_begin(engine, task);
+}
+
+struct ferry_task *ferry_task_before(const struct ferry_task *task)
+{
+    return task->place.before != NULL ? task_of_place(task->place.before) : NULL;
+}
+
+void ferry_task_pass_on(struct ferry_engine *engine, struct ferry_task *task)
+{
+    if (task->place.behind != NULL)
+        let_begin(engine, task_of_place(task->place.behind));
+}
+
 /* False when the task was dropped instead. */
 static bool put_off(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state, int64_t due_ms)
 {
-    bool unwanted = task->partition->revoking || task->partition->gone;
-    if ((state == FERRY_TASK_WAITING && unwanted) ||
+    if ((state == FERRY_TASK_WAITING && ferry_task_unwanted(task)) ||
         ferry_timers_set(&engine->timers, &task->timer, due_ms) != FERRY_OK) {
         ferry_task_drop(engine, task);
         return false;
@@ -331,7 +373,7 @@ static void wake_due(struct ferry_engine *engine, int64_t now_ms)
 static bool stop_at_gate(struct ferry_engine *engine, struct ferry_task *task)
 {
     struct ferry_slot *slot = task->slot;
-    if (slot == NULL || slot->proven || task->follow || task->writing != FERRY_WRITE_NOTHING)
+    if (slot == NULL || slot->proven || task->follow || task->collected != NULL || task->writing != FERRY_WRITE_NOTHING)
         return false;
     if (slot->at_gate == NULL) {
         slot->at_gate = task;

@@ -15,16 +15,21 @@ static void put(struct ferry_timers *timers, size_t slot, struct ferry_timer *ti
     timer->slot = slot;
 }
 
+static bool is_earlier(const struct ferry_timer *a, const struct ferry_timer *b)
+{
+    return a->due_ms != b->due_ms ? a->due_ms < b->due_ms : a->turn < b->turn;
+}
+
 /* Moves the timer of `slot` up or down to where it belongs. */
 static void settle(struct ferry_timers *timers, size_t slot)
 {
     struct ferry_timer *timer = timers->heap[slot];
-    for (; slot > 1 && timers->heap[slot / 2]->due_ms > timer->due_ms; slot /= 2)
+    for (; slot > 1 && is_earlier(timer, timers->heap[slot / 2]); slot /= 2)
         put(timers, slot, timers->heap[slot / 2]);
     for (size_t child; (child = slot * 2) <= timers->count; slot = child) {
-        if (child < timers->count && timers->heap[child + 1]->due_ms < timers->heap[child]->due_ms)
+        if (child < timers->count && is_earlier(timers->heap[child + 1], timers->heap[child]))
             child++;
-        if (timers->heap[child]->due_ms >= timer->due_ms)
+        if (!is_earlier(timers->heap[child], timer))
             break;
         put(timers, slot, timers->heap[child]);
     }
@@ -52,6 +57,7 @@ enum ferry_code ferry_timers_set(struct ferry_timers *timers, struct ferry_timer
     if (ferry_timers_reserve(timers, timers->count + 1) != FERRY_OK)
         return FERRY_MEMORY;
     timer->due_ms = due_ms;
+    timer->turn = timers->turns++;
     put(timers, ++timers->count, timer);
     settle(timers, timers->count);
     return FERRY_OK;

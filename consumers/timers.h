@@ -9,13 +9,15 @@
 
 struct ferry_timer {
     int64_t due_ms;
-    size_t slot; /* in the heap, from 1; 0: not set */
+    uint64_t turn; /* among those that are due at the same moment: the order in which they were set */
+    size_t slot;   /* in the heap, from 1; 0: not set */
 };
 
 struct ferry_timers {
     struct ferry_timer **heap; /* heap[0] is unused: children of n are 2n and 2n + 1 */
     size_t count;
     size_t capacity;
+    uint64_t turns;
 };
 
 /* {0} is an empty heap. */

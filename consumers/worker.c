@@ -255,8 +255,6 @@ int ferry_worker_main(const struct ferry_channel *channel, const char *summary, 
     if (setup_metrics(&worker) != FERRY_OK)
         ferry_config_free(config);
     else {
-        if (channel->look != NULL)
-            channel->look(config);
         if (ferry_engine_init(&worker.engine, channel, config, worker.metrics) == FERRY_OK)
             exit_code = run(&worker, config);
         stop(&worker, shutdown_ms);

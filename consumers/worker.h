@@ -97,6 +97,26 @@ struct ferry_limit {
 };
 enum { FERRY_LIMITS = 2 };
 
+/* How much of one message's limits is used. */
+struct ferry_load {
+    size_t characters; /* of its text */
+    size_t blocks;     /* of the members that have blocks */
+    size_t sections;   /* that the texts of the others would need as blocks */
+};
+
+/* How a channel joins what waits for one destination: "digests" (consumers/digest.c). The verdict on a joined exchange
+ * is that on each of its members; it has no follow-up, and comes under no limits. */
+struct ferry_joining {
+    /* The window of a route; 0: its effects go singly. */
+    int64_t (*window_ms)(const struct ferry_config *config, size_t index);
+    /* What an effect with this body takes up. */
+    struct ferry_load (*weigh)(struct ferry_slice body);
+    /* Whether one message can hold as much. */
+    bool (*fits)(const struct ferry_load *load);
+    /* One body in place of two or more, in their order; they fit. `out` is failed when memory ran out. */
+    void (*join)(const struct ferry_slice *bodies, size_t count, struct ferry_buffer *out);
+};
+
 /* A route compiled for one evaluator thread. */
 struct ferry_channel_route;
 
@@ -109,14 +129,14 @@ struct ferry_channel {
     const struct ferry_route_config *(*route)(const struct ferry_config *config, size_t index);
     /* A second call would do harm: an intent is written before each, so that a crash in the middle is noticed. */
     bool intends;
-    /* Looks at the configuration when the program starts, and logs what of it is not carried out; may be NULL. */
-    void (*look)(const struct ferry_config *config);
     /* The trust anchors of its connections; NULL: the system's. */
     const char *(*ca_file)(const struct ferry_config *config);
 
     /* The pace of a route's destination, and a text that is the same for routes that share one (a secret may be in it:
      * only its hash is kept). NULL: no destination has a pace. */
     struct ferry_rate (*pace)(const struct ferry_config *config, size_t index, struct ferry_slice *destination);
+    /* NULL: the channel has no digests. */
+    const struct ferry_joining *joining;
 
     /* The caps of a rendered effect, filled from the first; how many. NULL: there are none. On an evaluator thread. */
     size_t (*limits)(const struct ferry_config *config, size_t index, const struct ferry_event *event,

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "consumers/slack/slack.h"
-#include "core/log.h"
 
 enum { TIMEOUT_MS = 15000 };
 
@@ -39,13 +38,17 @@ static struct ferry_rate pace(const struct ferry_config *config, size_t index, s
     return slack->pace;
 }
 
-static void look(const struct ferry_config *config)
+static int64_t window(const struct ferry_config *config, size_t index)
 {
-    for (size_t i = 0; i < config->slack.route_count; i++)
-        if (config->slack.routes[i].digest_ms > 0)
-            ferry_log(FERRY_LOG_WARN, "digest is not carried out by this version, each event gets its own message",
-                      FERRY_FIELDS(ferry_text("route", config->slack.routes[i].common.name)));
+    return config->slack.routes[index].digest_ms;
 }
+
+static const struct ferry_joining joining = {
+    .window_ms = window,
+    .weigh = ferry_slack_weigh,
+    .fits = ferry_slack_fits,
+    .join = ferry_slack_join,
+};
 
 /* ---- routes ---- */
 
@@ -153,9 +156,9 @@ const struct ferry_channel ferry_slack_channel = {
     .worker = worker,
     .route_count = route_count,
     .route = route,
-    .look = look,
     .ca_file = ca_file,
     .pace = pace,
+    .joining = &joining,
     .route_new = route_new,
     .route_free = route_free,
     .render = render,

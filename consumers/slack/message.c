@@ -33,15 +33,19 @@ static size_t before_half_entity(struct ferry_slice text)
     return text.len;
 }
 
+size_t ferry_slack_fit(struct ferry_slice text, size_t max)
+{
+    size_t len = bytes_of(text, max);
+    return len == text.len ? len : before_half_entity(ferry_slice_of(text.ptr, len));
+}
+
 void ferry_slack_cut(struct ferry_slice text, size_t max, struct ferry_buffer *out)
 {
     if (bytes_of(text, max) == text.len) {
         ferry_buffer_add(out, text);
         return;
     }
-    text.len = bytes_of(text, max - 1);
-    text.len = before_half_entity(text);
-    ferry_buffer_add(out, text);
+    ferry_buffer_add(out, ferry_slice_of(text.ptr, ferry_slack_fit(text, max - 1)));
     ferry_buffer_add_text(out, ELLIPSIS);
 }
 

@@ -17,6 +17,9 @@ enum {
  * half of &amp; &lt; &gt;. Appended. */
 void ferry_slack_cut(struct ferry_slice text, size_t max, struct ferry_buffer *out);
 
+/* How many bytes of the text are at most `max` characters, without half a character or entity at the end. */
+size_t ferry_slack_fit(struct ferry_slice text, size_t max);
+
 /* The blocks (JSON text of what the program yielded) within Slack's limits. Nothing is appended for `null`. Fails with
  * FERRY_TEMPLATE when they are not an array of objects. */
 FERRY_NODISCARD enum ferry_code ferry_slack_blocks(struct ferry_slice json, struct ferry_buffer *out,
@@ -25,6 +28,12 @@ FERRY_NODISCARD enum ferry_code ferry_slack_blocks(struct ferry_slice json, stru
 /* The body of the request. `channel` NULL: an incoming webhook; `blocks` absent: none. */
 void ferry_slack_message(const char *channel, struct ferry_slice text, struct ferry_slice blocks,
                          struct ferry_buffer *out);
+
+/* Digests (join.c): what a message of ours takes up of Slack's limits, whether one message holds as much, and several
+ * as one. `out` is failed when memory ran out. */
+struct ferry_load ferry_slack_weigh(struct ferry_slice body);
+bool ferry_slack_fits(const struct ferry_load *load);
+void ferry_slack_join(const struct ferry_slice *bodies, size_t count, struct ferry_buffer *out);
 
 /* What Slack's answer means: by its word first, by the status second. `is_api`: of chat.postMessage, which answers 200
  * with {"ok":false,"error":"…"}. */

@@ -136,8 +136,8 @@ def produce(kafka, topic, value, key=None, headers=None, user=None):
     assert producer.flush(30) == 0 and problems == [None], problems
 
 
-def publish(kafka, topic, event, canonical=None, user=None, headers=None):
-    """An event as the bridge would publish it: binary mode, keyed by resource. Waits for the topic to be there."""
+def as_published(event, canonical=None):
+    """(key, value, headers) of an event's record, as the bridge would publish it: binary mode, keyed by resource."""
     data = event.get("data", {})
     canonical = canonical or event["type"].removeprefix("com.qlik.").removeprefix("v1.")
     names = [n for n in event if n not in ("data", "datacontenttype")]
@@ -145,10 +145,27 @@ def publish(kafka, topic, event, canonical=None, user=None, headers=None):
         "ce_specversion": "1.0", "content-type": "application/json", "ferry-event": canonical,
         "ferry-format": "cloudevents", "ferry-received": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     key = event.get("toplevelresourceid") or data.get("id") or event["id"]
+    return key, json.dumps(data).encode(), pairs
+
+
+def publish(kafka, topic, event, canonical=None, user=None, headers=None):
+    """An event as the bridge would publish it. Waits for the topic to be there."""
+    key, value, pairs = as_published(event, canonical)
     wait_until(lambda: topic in kafka.topics(), 30, f"topic {topic}")
-    value = json.dumps(data).encode()
     produce(kafka, topic, value, key, pairs | (headers or {}), user)
     return value
+
+
+def publish_all(kafka, topic, events):
+    """Many events, in their order, at once."""
+    problems = []
+    wait_until(lambda: topic in kafka.topics(), 30, f"topic {topic}")
+    producer = Producer({**kafka.client(), "enable.idempotence": True, "log_level": 0})
+    for event in events:
+        key, value, pairs = as_published(event)
+        producer.produce(topic, value, key, headers=list(pairs.items()),
+                         on_delivery=lambda error, _message: problems.append(error))
+    assert producer.flush(30) == 0 and set(problems) == {None}, problems
 
 
 def kcat(kafka, topic, user=None):

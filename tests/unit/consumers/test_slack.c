@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "consumers/slack/slack.h"
@@ -62,7 +63,9 @@ static void the_word_decides_before_the_status(void **state)
         {429, "rate_limited", FERRY_OUTCOME_RETRY, FERRY_HTTP_BUSY},
         {429, "", FERRY_OUTCOME_RETRY, FERRY_HTTP_BUSY},
         {503, "<html>busy</html>", FERRY_OUTCOME_RETRY, FERRY_HTTP_BUSY},
-        {404, "<html>no_service</html>", FERRY_OUTCOME_DEAD, FERRY_HTTP_REFUSED},
+        {404, "<html>no_service</html>", FERRY_OUTCOME_DEAD, FERRY_DESTINATION_DEAD},
+        {410, "", FERRY_OUTCOME_DEAD, FERRY_DESTINATION_DEAD},
+        {403, "<html>no_service</html>", FERRY_OUTCOME_DEAD, FERRY_HTTP_REFUSED},
         {302, "", FERRY_OUTCOME_DEAD, FERRY_HTTP_REFUSED},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -84,6 +87,22 @@ static void the_web_api_says_no_with_a_200(void **state)
     struct ferry_verdict page = classify(200, "<html>hello</html>", true);
     assert_int_equal(page.outcome, FERRY_OUTCOME_RETRY);
     assert_int_equal(page.code, FERRY_OUTCOME_UNKNOWN);
+}
+
+static void a_destination_that_is_gone_is_known_by_its_word(void **state)
+{
+    (void)state;
+    const char *const words[] = {"channel_not_found", "is_archived",  "not_in_channel", "channel_is_archived",
+                                 "account_inactive",  "invalid_auth", "not_authed",     "token_revoked",
+                                 "token_expired",     "no_service",   "team_disabled"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        char body[128];
+        snprintf(body, sizeof body, "{\"ok\":false,\"error\":\"%s\"}", words[i]);
+        struct ferry_verdict verdict = classify(200, body, true);
+        assert_int_equal(verdict.outcome, FERRY_OUTCOME_DEAD);
+        assert_int_equal(verdict.code, FERRY_DESTINATION_DEAD);
+        assert_int_equal(classify(403, words[i], false).code, FERRY_DESTINATION_DEAD);
+    }
 }
 
 static void an_unanswered_message_is_sent_again_as_a_possible_repeat(void **state)
@@ -234,11 +253,113 @@ static void what_is_no_array_of_blocks_is_refused_and_null_is_none(void **state)
     assert_int_equal(out.len, 0);
 }
 
+/* ---- digests ---- */
+
+/* Bodies as the channel renders them; `blocks` NULL: text alone. */
+static char *body(const char *channel, const char *text, const char *blocks)
+{
+    struct ferry_buffer buffer;
+    ferry_buffer_init(&buffer, 1 << 20);
+    ferry_slack_message(channel, ferry_slice_from(text), ferry_slice_from(blocks), &buffer);
+    return ferry_buffer_take(&buffer);
+}
+
+/* The members' bodies, freed, as one message. */
+static json_t *joined(size_t count, char *const *bodies)
+{
+    struct ferry_slice slices[8];
+    for (size_t i = 0; i < count; i++)
+        slices[i] = ferry_slice_from(bodies[i]);
+    ferry_buffer_clear(&out);
+    ferry_slack_join(slices, count, &out);
+    assert_false(out.failed);
+    for (size_t i = 0; i < count; i++)
+        free(bodies[i]);
+    json_t *json = json_loadb(out.ptr, out.len, 0, NULL);
+    assert_non_null(json);
+    return json;
+}
+
+static void texts_are_joined_line_by_line(void **state)
+{
+    (void)state;
+    char *const bodies[] = {body("C1", "one\n  &amp; more", NULL), body("C1", "two", NULL), body("C1", "\"x\"", NULL)};
+    json_t *json = joined(3, bodies);
+    assert_string_equal(json_string_value(json_object_get(json, "text")), "one\n  &amp; more\ntwo\n\"x\"");
+    assert_string_equal(json_string_value(json_object_get(json, "channel")), "C1");
+    assert_int_equal(json_integer_value(json_object_get(json, "link_names")), 0);
+    assert_null(json_object_get(json, "blocks"));
+    json_decref(json);
+}
+
+static void where_one_has_blocks_the_texts_of_the_others_become_sections(void **state)
+{
+    (void)state;
+    char *const bodies[] = {body(NULL, "plain", NULL),
+                            body(NULL, "fallback", "[{\"type\":\"divider\"},{\"type\":\"x\"}]"),
+                            body(NULL, "last", NULL)};
+    json_t *json = joined(3, bodies), *blocks = json_object_get(json, "blocks");
+    assert_string_equal(json_string_value(json_object_get(json, "text")), "plain\nfallback\nlast");
+    assert_int_equal(json_array_size(blocks), 4);
+    const json_t *first = json_object_get(json_array_get(blocks, 0), "text");
+    assert_string_equal(json_string_value(json_object_get(first, "type")), "mrkdwn");
+    assert_string_equal(json_string_value(json_object_get(first, "text")), "plain");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(blocks, 1), "type")), "divider");
+    assert_int_equal(text_length(blocks, 3), 4);
+    json_decref(json);
+}
+
+static void a_long_text_becomes_several_sections_and_no_entity_is_cut(void **state)
+{
+    (void)state;
+    char text[7001];
+    for (size_t i = 0; i + 5 <= 7000; i += 5)
+        memcpy(text + i, "&amp;", 5);
+    memmove(text + 2, text, 6998); /* out of step with the limit */
+    memcpy(text, "xx", 2);
+    text[6997] = '\0'; /* xx and 1399 entities */
+    char *const bodies[] = {body(NULL, text, NULL), body(NULL, "b", "[{\"type\":\"divider\"}]")};
+    struct ferry_load load = ferry_slack_weigh(ferry_slice_from(bodies[0]));
+    json_t *json = joined(2, bodies), *blocks = json_object_get(json, "blocks");
+    assert_true(json_array_size(blocks) - 1 <= load.sections);
+    size_t length = 0;
+    for (size_t i = 0; i + 1 < json_array_size(blocks); i++) {
+        const char *part =
+            json_string_value(json_object_get(json_object_get(json_array_get(blocks, i), "text"), "text"));
+        assert_true(strlen(part) <= FERRY_SLACK_SECTION && part[strlen(part) - 1] == ';');
+        length += strlen(part);
+    }
+    assert_int_equal(length, 6997);
+    json_decref(json);
+}
+
+static bool fits(size_t characters, size_t blocks, size_t sections)
+{
+    const struct ferry_load load = {characters, blocks, sections};
+    return ferry_slack_fits(&load);
+}
+
+static void a_message_holds_what_slack_allows(void **state)
+{
+    (void)state;
+    assert_true(fits(40000, 0, 99));
+    assert_false(fits(40001, 0, 0));
+    assert_true(fits(100, 30, 20));
+    assert_false(fits(100, 30, 21));
+    char *given = body(NULL, "\xC3\x85\xC3\x84", "[{\"type\":\"divider\"}]");
+    struct ferry_load load = ferry_slack_weigh(ferry_slice_from(given));
+    assert_int_equal(load.characters, 3);
+    assert_int_equal(load.blocks, 1);
+    assert_int_equal(load.sections, 0);
+    free(given);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_word_decides_before_the_status),
         cmocka_unit_test(the_web_api_says_no_with_a_200),
+        cmocka_unit_test(a_destination_that_is_gone_is_known_by_its_word),
         cmocka_unit_test(an_unanswered_message_is_sent_again_as_a_possible_repeat),
         cmocka_unit_test(a_reason_shows_words_and_never_pages),
         cmocka_unit_test_setup_teardown(a_text_is_cut_by_characters_with_an_ellipsis, setup, teardown),
@@ -248,6 +369,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_text_over_the_limit_is_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(blocks_are_kept_within_slacks_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_array_of_blocks_is_refused_and_null_is_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(texts_are_joined_line_by_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(where_one_has_blocks_the_texts_of_the_others_become_sections, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_long_text_becomes_several_sections_and_no_entity_is_cut, setup, teardown),
+        cmocka_unit_test(a_message_holds_what_slack_allows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

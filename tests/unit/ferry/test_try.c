@@ -19,6 +19,7 @@ static const char config_text[] =
     "      events: [app.created]\n"
     "      webhook: {env: FERRY_TEST_SLACK_URL}\n"
     "      text: '*\\(.resource.name)* is new'\n"
+    "      digest: 10s\n"
     "    - name: picky\n"
     "      events: [\"space.*\"]\n"
     "      when: .resource.name == \"nobody\"\n"
@@ -72,6 +73,7 @@ static void the_forms_of_an_event_give_one_request_without_its_secret(void **sta
     assert_int_equal(shown->exit_code, FERRY_EXIT_DONE);
     assert_non_null(strstr(shown->out, "== app.created\n-- legacy, hybrid, cloudevents\nPOST (the URL is a secret)\n"));
     assert_non_null(strstr(shown->out, "\"text\":\"*Sales overview* is new\""));
+    assert_non_null(strstr(shown->out, "what else comes for this destination within 10 s goes in the same message"));
 }
 
 static void a_mail_is_shown_whole(void **state)
