@@ -114,6 +114,12 @@ static void by_word(enum meaning meaning, const char *word, const struct ferry_a
     verdict->retry_after_ms = answer->retry_after_ms;
 }
 
+/* The address comes from the configuration, never from an event: what is not there is not there for any of them. */
+static bool is_gone(const struct ferry_answer *answer)
+{
+    return answer->exchange == FERRY_EXCHANGE_ANSWERED && (answer->status == 404 || answer->status == 410);
+}
+
 /* A status without a word that we know. The Web API's 200 says nothing by itself: a proxy may have answered. */
 static void by_status(const struct ferry_answer *answer, bool is_api, const char *word, struct ferry_verdict *verdict)
 {
@@ -125,6 +131,8 @@ static void by_status(const struct ferry_answer *answer, bool is_api, const char
     } else if (answer->exchange == FERRY_EXCHANGE_ANSWERED && word[0] != '\0') {
         snprintf(verdict->reason, sizeof verdict->reason, "status %d: %s", answer->status, word);
     }
+    if (is_gone(answer))
+        verdict->code = FERRY_DESTINATION_DEAD;
     /* A message twice is better than none: in doubt it is sent again, and counted as a possible repeat. */
     if (verdict->outcome == FERRY_OUTCOME_DOUBTFUL)
         verdict->outcome = FERRY_OUTCOME_RETRY;
