@@ -373,7 +373,8 @@ static const struct ferry_config_option slack_route_rows[] = {
         .flags = FERRY_OPTION_OFF),
     ROW("text", TEMPLATE, ferry_slack_route, text, NULL, "the message, a template in Slack's mrkdwn", REQUIRED,
         .about = &as_slack),
-    ROW("blocks", EXPRESSION, ferry_slack_route, blocks, NULL, "a jq program that returns Block Kit blocks"),
+    ROW("blocks", EXPRESSION, ferry_slack_route, blocks, NULL,
+        "a jq program that returns Block Kit blocks; what it takes from the event stays text in them"),
     ROW("insecure", FLAG, ferry_slack_route, insecure, "false", "whether plain http:// is allowed"),
 };
 static const struct ferry_config_table slack_route_table = {

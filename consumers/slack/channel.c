@@ -9,6 +9,7 @@ struct ferry_channel_route {
     const struct ferry_slack_route *config;
     struct ferry_template *text;
     struct ferry_expression *blocks; /* NULL: none */
+    struct ferry_expression *whole;  /* the event as JSON, for the blocks; NULL: none */
 };
 
 static const struct ferry_worker_config *worker(const struct ferry_config *config)
@@ -56,6 +57,7 @@ static void route_free(struct ferry_channel_route *slack)
 {
     ferry_template_free(slack->text);
     ferry_expression_free(slack->blocks);
+    ferry_expression_free(slack->whole);
     free(slack);
 }
 
@@ -64,6 +66,8 @@ static enum ferry_code compile(struct ferry_channel_route *slack, struct ferry_e
     enum ferry_code code = ferry_template_new(slack->config->text.text, FERRY_ESCAPE_SLACK, &slack->text, error);
     if (code == FERRY_OK && slack->config->blocks.text != NULL)
         code = ferry_expression_new(slack->config->blocks.text, &slack->blocks, error);
+    if (code == FERRY_OK && slack->blocks != NULL)
+        code = ferry_expression_new(".", &slack->whole, error);
     return code;
 }
 
@@ -84,6 +88,22 @@ static enum ferry_code route_new(const struct ferry_config *config, size_t index
 
 /* ---- an event ---- */
 
+/* The event as a blocks program may see it. The caller frees. */
+static enum ferry_code mark_view(struct ferry_channel_route *slack, const struct ferry_view *view,
+                                 struct ferry_view **out, struct ferry_error *error)
+{
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer json;
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer marked;
+    ferry_buffer_init(&json, 4 * FERRY_EFFECT_BODY_MAX);
+    ferry_buffer_init(&marked, 12 * FERRY_EFFECT_BODY_MAX);
+    enum ferry_code code = ferry_expression_json(slack->whole, view, &json, error);
+    if (code != FERRY_OK)
+        return code;
+    ferry_slack_mark(ferry_buffer_slice(&json), &marked);
+    return marked.failed ? ferry_fail(error, FERRY_MEMORY, "out of memory")
+                         : ferry_view_of_json(ferry_buffer_slice(&marked), out, error);
+}
+
 static enum ferry_code render_blocks(struct ferry_channel_route *slack, const struct ferry_view *view,
                                      struct ferry_buffer *out, struct ferry_error *error)
 {
@@ -91,7 +111,11 @@ static enum ferry_code render_blocks(struct ferry_channel_route *slack, const st
         return FERRY_OK;
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer json;
     ferry_buffer_init(&json, FERRY_EFFECT_BODY_MAX);
-    enum ferry_code code = ferry_expression_json(slack->blocks, view, &json, error);
+    struct ferry_view *marked = NULL;
+    enum ferry_code code = mark_view(slack, view, &marked, error);
+    if (code == FERRY_OK)
+        code = ferry_expression_json(slack->blocks, marked, &json, error);
+    ferry_view_free(marked);
     return code == FERRY_OK ? ferry_slack_blocks(ferry_buffer_slice(&json), out, error) : code;
 }
 

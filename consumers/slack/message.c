@@ -99,6 +99,7 @@ enum ferry_code ferry_slack_blocks(struct ferry_slice json, struct ferry_buffer 
     if (ferry_slice_is(json, "null"))
         return FERRY_OK;
     json_t *blocks = json_loadb(json.ptr, json.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    ferry_slack_unmark(blocks);
     enum ferry_code code = limit_blocks(blocks, error);
     if (code == FERRY_OK)
         json_dump_callback(blocks, append, out, JSON_COMPACT);

@@ -20,8 +20,14 @@ void ferry_slack_cut(struct ferry_slice text, size_t max, struct ferry_buffer *o
 /* How many bytes of the text are at most `max` characters, without half a character or entity at the end. */
 size_t ferry_slack_fit(struct ferry_slice text, size_t max);
 
-/* The blocks (JSON text of what the program yielded) within Slack's limits. Nothing is appended for `null`. Fails with
- * FERRY_TEMPLATE when they are not an array of objects. */
+/* What the event brings stays text in blocks (inert.c): the event's JSON text as a blocks program sees it, and what comes
+ * out of the program as it is to be sent. */
+void ferry_slack_mark(struct ferry_slice json, struct ferry_buffer *out);
+struct json_t;
+void ferry_slack_unmark(struct json_t *value);
+
+/* The blocks (JSON text of what the program yielded over a marked event), unmarked, within Slack's limits. Nothing is
+ * appended for `null`. Fails with FERRY_TEMPLATE when they are not an array of objects. */
 FERRY_NODISCARD enum ferry_code ferry_slack_blocks(struct ferry_slice json, struct ferry_buffer *out,
                                                    struct ferry_error *error);
 

@@ -20,7 +20,8 @@ static const char yaml[] =
     "    - {name: text, events: [app.created], webhook: {file: hook}, text: '[\\(.data.x)]'}\n"
     "    - {name: blocks, events: [app.created], webhook: {file: hook}, text: x, blocks: '[{type: \"section\", text: "
     "{type: "
-    "\"mrkdwn\", text: (\"<!here> \" + .data.x)}, accessory: {type: \"button\", value: .data.x}}]'}\n"
+    "\"mrkdwn\", text: (\"<!here> \" + .data.x)}, accessory: {type: \"button\", value: .data.x, url: "
+    "(\"https://x/?a=\" + (.data.special | @uri))}}]'}\n"
     "mail:\n"
     "  smtp: {url: 'smtp://127.0.0.1:1', tls: none}\n"
     "  from: 'Ferry <ferry@example.com>'\n"
@@ -85,7 +86,7 @@ static struct ferry_channel_route *route_new(const struct ferry_channel *channel
 static enum ferry_code render(const struct ferry_channel *channel, struct ferry_channel_route *route,
                               const json_t *payload)
 {
-    json_t *data = json_pack("{s:O, s:s}", "x", payload, "secret", "not to be seen");
+    json_t *data = json_pack("{s:O, s:s, s:s}", "x", payload, "secret", "not to be seen", "special", "&<>");
     char *text = json_dumps(data, 0);
     const struct ferry_event event = {.id = FERRY_SLICE("1"),
                                       .source = FERRY_SLICE("s"),
@@ -183,6 +184,26 @@ static void a_slack_text_mentions_and_links_nobody(void **state)
 {
     (void)state;
     each_slack_text("slack");
+}
+
+/* What the author of the program wrote is markup, what the event brought is not; but for the texts it is as it was. */
+static void a_value_in_blocks_is_text_beside_the_markup_of_the_program(void **state)
+{
+    (void)state;
+    struct ferry_channel_route *route = route_new(&ferry_slack_channel, 1);
+    size_t i;
+    json_t *payload;
+    json_array_foreach (json_object_get(payloads, "slack"), i, payload) {
+        assert_int_equal(render(&ferry_slack_channel, route, payload), FERRY_OK);
+        json_t *json = message();
+        const json_t *block = json_array_get(json_object_get(json, "blocks"), 0);
+        const json_t *button = json_object_get(block, "accessory");
+        assert_inert(text_of(json_object_get(json_object_get(block, "text"), "text")), "<!here> ", payload, "");
+        assert_true(json_equal(json_object_get(button, "value"), payload));
+        assert_string_equal(json_string_value(json_object_get(button, "url")), "https://x/?a=%26%3C%3E");
+        json_decref(json);
+    }
+    ferry_slack_channel.route_free(route);
 }
 
 static void what_looks_like_a_hole_is_text(void **state)
@@ -308,9 +329,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_slack_text_mentions_and_links_nobody), TEST(what_looks_like_a_hole_is_text),
-        TEST(a_subject_is_one_header_field_or_none),  TEST(a_recipient_is_one_address_or_none),
-        TEST(a_part_of_a_url_stays_that_part),
+        TEST(a_slack_text_mentions_and_links_nobody), TEST(a_value_in_blocks_is_text_beside_the_markup_of_the_program),
+        TEST(what_looks_like_a_hole_is_text),         TEST(a_subject_is_one_header_field_or_none),
+        TEST(a_recipient_is_one_address_or_none),     TEST(a_part_of_a_url_stays_that_part),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }
