@@ -213,7 +213,69 @@ static void intents_expire_with_the_window(void **state)
     ferry_once_free(once);
 }
 
+static void what_is_in_doubt_counts_as_had_until_somebody_decides(void **state)
+{
+    (void)state;
+    struct ferry_once *once = ferry_once_new(100000, 100);
+    struct ferry_once_key doubt = key_of(1), done = key_of(2);
+    ferry_once_mark_doubt(once, &doubt, 10);
+    ferry_once_mark(once, &done, 10);
+    assert_int_equal(ferry_once_claim(once, &doubt, 20), FERRY_CLAIM_DONE);
+    ferry_once_absolve(once, &doubt);
+    ferry_once_absolve(once, &done);
+    assert_int_equal(ferry_once_claim(once, &doubt, 20), FERRY_CLAIM_OURS);
+    assert_int_equal(ferry_once_claim(once, &done, 20), FERRY_CLAIM_DONE);
+    ferry_once_absolve(once, &doubt); /* no claim is taken away */
+    assert_int_equal(ferry_once_claim(once, &doubt, 20), FERRY_CLAIM_BUSY);
+    ferry_once_free(once);
+}
+
+static void an_intent_after_a_doubt_is_one_more_call_that_nobody_saw_the_end_of(void **state)
+{
+    (void)state;
+    struct ferry_once *once = ferry_once_new(100000, 100);
+    struct ferry_once_key key = key_of(1);
+    ferry_once_restore_intent(once, &key, 10);
+    ferry_once_restore_doubt(once, &key, 20);
+    assert_int_equal(ferry_once_claim(once, &key, 30), FERRY_CLAIM_DONE);
+    ferry_once_restore_intent(once, &key, 15); /* read again */
+    assert_int_equal(ferry_once_claim(once, &key, 30), FERRY_CLAIM_DONE);
+    ferry_once_restore_intent(once, &key, 25); /* a redrive that a worker died in */
+    ferry_once_absolve(once, &key);
+    assert_int_equal(ferry_once_claim(once, &key, 30), FERRY_CLAIM_DOUBT);
+    ferry_once_free(once);
+}
+
+static void an_own_mark_that_is_read_back_is_no_second_one(void **state)
+{
+    (void)state;
+    struct ferry_once *once = ferry_once_new(100000, 2);
+    struct ferry_once_key first = key_of(1), second = key_of(2);
+    ferry_once_mark(once, &first, 10);
+    ferry_once_mark(once, &second, 20);
+    for (int64_t read = 0; read < 5; read++)
+        ferry_once_restore(once, &second, 25); /* Kafka's time of it */
+    assert_int_equal(ferry_once_claim(once, &first, 30), FERRY_CLAIM_DONE);
+    ferry_once_free(once);
+}
+
 /* ---- effect keys ---- */
+
+static void a_run_has_its_effects_once_more_and_each_once(void **state)
+{
+    (void)state;
+    char plain[FERRY_EFFECT_KEY] = "0123456789abcdef0123456789abcdef", first[FERRY_EFFECT_KEY], same[FERRY_EFFECT_KEY],
+         other[FERRY_EFFECT_KEY];
+    memcpy(first, plain, sizeof plain);
+    memcpy(same, plain, sizeof plain);
+    memcpy(other, plain, sizeof plain);
+    ferry_effect_key_again(FERRY_SLICE("run-1"), first);
+    ferry_effect_key_again(FERRY_SLICE("run-1"), same);
+    ferry_effect_key_again(FERRY_SLICE("run-2"), other);
+    assert_string_equal(first, same);
+    assert_string_not_equal(first, other);
+    assert_string_not_equal(first, plain);
+}
 
 static struct ferry_pair extensions[] = {{FERRY_SLICE_LITERAL("tenantid"), FERRY_SLICE_LITERAL("t1")}};
 
@@ -330,6 +392,10 @@ int main(void)
         cmocka_unit_test(an_intent_that_was_taken_back_is_nothing),
         cmocka_unit_test(a_claim_of_our_own_knows_better_than_the_log),
         cmocka_unit_test(intents_expire_with_the_window),
+        cmocka_unit_test(what_is_in_doubt_counts_as_had_until_somebody_decides),
+        cmocka_unit_test(an_intent_after_a_doubt_is_one_more_call_that_nobody_saw_the_end_of),
+        cmocka_unit_test(an_own_mark_that_is_read_back_is_no_second_one),
+        cmocka_unit_test(a_run_has_its_effects_once_more_and_each_once),
         cmocka_unit_test(two_names_of_one_creation_have_one_key),
         cmocka_unit_test(an_update_goes_by_its_id),
         cmocka_unit_test(another_senders_creation_goes_by_its_id),
