@@ -118,6 +118,7 @@ class Stage:
 
     def leave(self, worker):
         """SIGTERM: it finishes what is in flight, and its code is 0."""
+        worker.wait_for(lambda: worker.health("/healthz") == 200, 60)  # it hears signals
         self.workers.remove(worker)
         worker.stop()
 
