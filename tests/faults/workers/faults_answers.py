@@ -40,7 +40,7 @@ class Temporary(WorkerFault):
 
 class TemporaryOutside(Temporary):
     name = "retry-topic"
-    title = "the same, and what fails waits in the retry topic at once"
+    title = "408, 425, 429, 500–504 at random, what fails waits in the retry topic at once"
 
     def config(self, stage):
         return {"worker": {"retry": {"in_lane": "1ms"}}}

@@ -63,5 +63,5 @@ class UserPair(WorkerFault):
 
 class UserPairByFamily(UserPair):
     name = "pair-by-family"
-    title = "the same, topics by {family}: created before deleted"
+    title = "a user created and deleted 10 ms apart, topics by {family}: created before deleted"
     topics = "{family}"
