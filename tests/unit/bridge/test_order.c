@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -442,6 +443,40 @@ static void rows_that_damage_hides_do_not_hold_the_gate_closed(void **state)
     assert_settled(f, 4, FERRY_OK);
 }
 
+/* Ours stands before the C library's, for SQLite too. */
+static atomic_bool fsync_fails;
+
+int fdatasync(int fd)
+{
+    if (!atomic_load(&fsync_fails))
+        return fsync(fd);
+    errno = EIO;
+    return -1;
+}
+
+static void a_broken_spool_with_rows_is_told_and_flows_when_it_is_sound_again(void **state)
+{
+    struct fixture *f = *state;
+    open_order(f);
+    broker(f, false);
+    send_item(f, 1, "a");
+    give_up(f, 1);
+    assert_settled(f, 1, FERRY_SPOOLED);
+    atomic_store(&fsync_fails, true);
+    send_item(f, 2, "a");
+    WAIT_FOR(atomic_load(&f->items[2].settled) > 0);
+    assert_int_not_equal(f->items[2].code, FERRY_SPOOLED);
+    assert_true(ferry_order_is_blocked(f->order)); /* /readyz is red, whatever Kafka says */
+    broker(f, true);
+    pause_ms(1500);
+    assert_true(ferry_order_is_blocked(f->order));
+    atomic_store(&fsync_fails, false);
+    WAIT_FOR(!ferry_order_is_blocked(f->order));
+    assert_topic(f, "a", 1, "1");
+    send_item(f, 3, "a");
+    assert_settled(f, 3, FERRY_OK);
+}
+
 static void a_topic_that_is_refused_does_not_hold_up_others(void **state)
 {
     struct fixture *f = *state;
@@ -568,6 +603,7 @@ int main(void)
         ORDER_TEST(rows_that_shared_a_batch_with_one_too_large_are_not_set_aside),
         ORDER_TEST(a_record_that_shared_a_batch_with_one_too_large_is_not_refused_for_it),
         ORDER_TEST(rows_that_damage_hides_do_not_hold_the_gate_closed),
+        ORDER_TEST(a_broken_spool_with_rows_is_told_and_flows_when_it_is_sound_again),
         ORDER_TEST(a_topic_that_is_refused_does_not_hold_up_others),
         ORDER_TEST(a_full_spool_acknowledges_nothing),
         ORDER_TEST(a_spool_that_cannot_be_read_is_refused_at_the_start),
