@@ -74,20 +74,23 @@ static int32_t partition_of(struct ferry_engine *engine, const struct ferry_task
     return ferry_retry_partition(task->delivery->fetched->record.partition, width);
 }
 
+static enum ferry_code make(const struct ferry_retry_note *note, const struct ferry_record *origin, const char *topic,
+                            struct ferry_arena *arena, struct ferry_record *record)
+{
+    if (note->kind == FERRY_RETRY_ENTRY)
+        return ferry_retry_entry_make(note, origin, topic, arena, record);
+    if (note->kind == FERRY_RETRY_AGAIN)
+        return ferry_retry_again_make(note, origin->key, topic, arena, record);
+    return ferry_retry_done_make(note, origin->key, topic, arena, record);
+}
+
 enum ferry_code ferry_note_send(struct ferry_engine *engine, struct ferry_task *task, struct ferry_error *error)
 {
     FERRY_CLEANUP(ferry_arena_done) struct ferry_arena arena = {0};
     const struct ferry_retry_note note = note_of(task, &arena);
-    const struct ferry_record *origin = &task->delivery->fetched->record;
     struct ferry_record record;
-    enum ferry_code code = note.kind == FERRY_RETRY_ENTRY
-                               ? ferry_retry_entry_make(&note, origin, engine->retry_topic, &arena, &record)
-                           : note.kind == FERRY_RETRY_AGAIN
-                               ? ferry_retry_again_make(&note, origin->key, engine->retry_topic, &arena, &record)
-                               : ferry_retry_done_make(&note, origin->key, engine->retry_topic, &arena, &record);
-    if (code != FERRY_OK)
-        return ferry_fail(error, code, "out of memory");
-    FERRY_CRASH_POINT("note-before-send");
+    if (make(&note, &task->delivery->fetched->record, engine->retry_topic, &arena, &record) != FERRY_OK)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
     return ferry_engine_send(engine, &record, partition_of(engine, task), task, error);
 }
 
