@@ -2,10 +2,11 @@
 
     crowd = Crowd(folder, bridge.port, 1000, "headers")     1,000 that send a header byte by byte, and come again
     crowd.wait_full()                                       as many as the server lets in have been opened
-    crowd.stop()                                            {"opened": …, "closed": …, "refused": …}
+    crowd.stop()                                            {"open": …, "opened": …, "closed": …}
 
 Kinds: `headers` a head, `body` a signed-looking body, each a byte a second; `silent` nothing at all; `reader` asks and asks and
-never reads an answer. At most `seconds` long, whatever happens. `per_address` connections have one source address.
+never reads an answer. At most `seconds` long, whatever happens. `per_address` connections have one source address, which no
+other crowd has.
 """
 import argparse
 import errno
@@ -59,7 +60,7 @@ class Run:
 
     def add(self, number):
         index = number // self.options.per_address
-        member = Member(self.options.port, f"127.{10 + index // 250}.{index % 250}.1", self.options.kind)
+        member = Member(self.options.port, f"127.{self.options.network + index // 250}.{index % 250}.1", self.options.kind)
         member.number = number
         self.members.add(member)
         self.selector.register(member.link, selectors.EVENT_READ if self.options.kind != "reader" else selectors.EVENT_WRITE, member)
@@ -110,7 +111,7 @@ class Crowd(Child):
         Crowd.numbers += 1
         tests = pathlib.Path(__file__).resolve().parents[1]
         super().__init__([sys.executable, "-m", "support.crowd", "--port", port, "--count", count, "--kind", kind,
-                          "--per-address", per_address, "--seconds", seconds],
+                          "--per-address", per_address, "--network", 10 + 6 * (Crowd.numbers % 40), "--seconds", seconds],
                          pathlib.Path(folder) / f"crowd-{Crowd.numbers}.log", cwd=tests)
         self.count = count
 
@@ -128,7 +129,7 @@ class Crowd(Child):
 
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("--port", "--count", "--per-address"):
+    for name in ("--port", "--count", "--per-address", "--network"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--kind", choices=BEGINNINGS, required=True)
     parser.add_argument("--seconds", type=float, required=True)
