@@ -112,8 +112,8 @@ static void what_only_a_later_record_vouches_for_is_not_acknowledged(void **stat
     struct fixture f;
     begin(&f);
     rd_kafka_mock_broker_push_request_error_rtts(f.cluster->mock, 1, API_PRODUCE, 2,
-                                                 RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, 500, /* the first batch */
-                                                 RD_KAFKA_RESP_ERR_NO_ERROR, 500);
+                                                 RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, 1500, /* the first batch */
+                                                 RD_KAFKA_RESP_ERR_NO_ERROR, 1500);
     assert_int_equal(hand_over(&f, "events", 1), FERRY_OK);
     pause_ms(200);
     assert_int_equal(hand_over(&f, "events", 2), FERRY_OK);
