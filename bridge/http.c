@@ -1,6 +1,7 @@
 #include "bridge/http.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include "bridge/http_shard.h"
 #include "core/clock.h"
 
-enum { SHARDS_MAX = 4, BACKLOG = 1024, LOG_LINES_A_SECOND = 20 };
+enum { SHARDS_MAX = 4, BACKLOG = 4096, LOG_LINES_A_SECOND = 20, MAPPED_BYTES = 16 << 10 };
 
 /* ---- listening ---- */
 
@@ -180,6 +181,10 @@ static size_t most_connections(const struct ferry_limits_config *limits)
 static enum ferry_code start_parts(struct ferry_http *http, struct ferry_error *error)
 {
     http->connections_max = most_connections(&http->options.config->limits);
+    /* A connection's pool is mostly room for a large head. On the heap all of it would be resident after a while, as
+     * pieces of others' pools; in a mapping of its own only the pages that were written are, and they are given back.
+     */
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
     ferry_bucket_init(&http->log_bucket, (struct ferry_rate){LOG_LINES_A_SECOND, 1000});
     enum ferry_code code = ferry_proxies_init(&http->proxies, http->options.config->trusted_proxies, error);
     if (code == FERRY_OK && (http->addresses = ferry_address_counts_new()) == NULL)
