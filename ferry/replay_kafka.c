@@ -237,9 +237,9 @@ enum ferry_code ferry_replay_open_topic(struct ferry_replay *replay, struct ferr
     if (ferry_route_topic_is_internal(&replay->config->topics, ferry_slice_from(replay->to_topic)))
         return ferry_fail(error, FERRY_USAGE, "%s is one of Ferry's own topics: events do not belong there",
                           replay->to_topic);
-    struct outlet *outlet;
+    struct outlet *outlet = NULL;
     enum ferry_code code = open_outlet(replay, replay->to_topic, "create it first", &outlet, error);
-    if (code != FERRY_OK)
+    if (code != FERRY_OK || outlet == NULL)
         return code;
     *sink = (struct ferry_replay_sink){outlet, IN_FLIGHT_MAX, copy_to_topic, do_nothing, close_outlet};
     return FERRY_OK;
@@ -313,9 +313,9 @@ enum ferry_code ferry_replay_open_worker(struct ferry_replay *replay, struct fer
         return ferry_fail(error, FERRY_CONFIG, "%s: %s has no routes", replay->config->file, replay->to_worker);
     char topic[256];
     snprintf(topic, sizeof topic, "%s.%s.retry", replay->config->topics.internal, replay->to_worker);
-    struct outlet *outlet;
+    struct outlet *outlet = NULL;
     enum ferry_code code = open_outlet(replay, topic, "`ferry topics` makes it", &outlet, error);
-    if (code != FERRY_OK)
+    if (code != FERRY_OK || outlet == NULL)
         return code;
     code = take_routes(outlet, worker, error);
     if (code != FERRY_OK) {

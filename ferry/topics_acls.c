@@ -116,13 +116,14 @@ static bool applies(const struct acls *acls, enum when when)
 static void add_word(struct ferry_buffer *out, const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:=,@/";
-    if (word[0] != '\0' && strspn(word, plain) == strlen(word)) {
+    size_t len = word != NULL ? strlen(word) : 0;
+    if (len > 0 && strspn(word, plain) == len) {
         ferry_buffer_add_text(out, word);
         return;
     }
     ferry_buffer_add_char(out, '\'');
-    for (; *word != '\0'; word++)
-        ferry_buffer_add(out, *word == '\'' ? FERRY_SLICE("'\\''") : ferry_slice_of(word, 1));
+    for (size_t i = 0; i < len; i++)
+        ferry_buffer_add(out, word[i] == '\'' ? FERRY_SLICE("'\\''") : ferry_slice_of(word + i, 1));
     ferry_buffer_add_char(out, '\'');
 }
 

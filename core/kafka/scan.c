@@ -175,8 +175,9 @@ static enum ferry_code number_ends(struct ferry_scan *scan, const struct ferry_s
     if (!missing)
         return FERRY_OK;
     int64_t *ends = calloc(count, sizeof *ends);
-    enum ferry_code code = ends == NULL ? ferry_fail(error, FERRY_MEMORY, "out of memory")
-                                        : look_up(scan, spans, count, FERRY_SCAN_END, deadline_ms, ends, error);
+    if (ends == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    enum ferry_code code = look_up(scan, spans, count, FERRY_SCAN_END, deadline_ms, ends, error);
     for (size_t i = 0; code == FERRY_OK && i < count; i++)
         if (offsets[i] < 0)
             offsets[i] = ends[i];
