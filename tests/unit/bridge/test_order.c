@@ -370,6 +370,17 @@ static void a_restart_feeds_rows_with_the_mark_only_where_they_were_handed_over(
     assert_int_equal(count_rows(f, "rows"), 0);
 }
 
+static void what_is_handed_over_is_noted_on_the_disk_while_it_is_on_its_way(void **state)
+{
+    struct fixture *f = *state;
+    leave_rows(f);
+    assert_int_equal(count_rows(f, "rows WHERE handed = 1"), 0);
+    rd_kafka_mock_broker_set_rtt(f->cluster->mock, 1, 1500);
+    broker(f, true);
+    open_order(f);
+    WAIT_FOR(count_rows(f, "rows WHERE handed = 1") == 2);
+}
+
 static void a_row_too_large_for_kafka_is_set_aside_and_the_gate_opens(void **state)
 {
     struct fixture *f = *state;
@@ -599,6 +610,7 @@ int main(void)
         ORDER_TEST(a_report_in_the_same_moment_as_the_give_up_leaves_no_row_and_repeats_nothing),
         ORDER_TEST(a_restart_feeds_rows_with_the_mark_only_where_they_were_handed_over),
         ORDER_TEST(a_stop_leaves_no_mark_on_what_never_left_the_bridge),
+        ORDER_TEST(what_is_handed_over_is_noted_on_the_disk_while_it_is_on_its_way),
         ORDER_TEST(a_row_too_large_for_kafka_is_set_aside_and_the_gate_opens),
         ORDER_TEST(rows_that_shared_a_batch_with_one_too_large_are_not_set_aside),
         ORDER_TEST(a_record_that_shared_a_batch_with_one_too_large_is_not_refused_for_it),
