@@ -6,7 +6,7 @@
 
 Kinds: `headers` a head, `body` a signed-looking body, each a byte a second; `silent` nothing at all; `reader` asks and asks and
 never reads an answer. At most `seconds` long, whatever happens. `per_address` connections have one source address, which no
-other crowd has.
+other crowd has; about `rate` are opened a second.
 """
 import argparse
 import errno
@@ -92,7 +92,7 @@ class Run:
         end, self.missing = time.monotonic() + self.options.seconds, list(range(self.options.count))
         while time.monotonic() < end and not self.stopping:
             began = time.monotonic()
-            for _ in range(min(len(self.missing), 250)):
+            for _ in range(min(len(self.missing), max(1, self.options.rate * 3 // 10))):
                 self.add(self.missing.pop())
             for member in list(self.members):
                 if not member.push():
@@ -107,11 +107,11 @@ class Run:
 class Crowd(Child):
     numbers = 0
 
-    def __init__(self, folder, port, count, kind, per_address=200, seconds=60):
+    def __init__(self, folder, port, count, kind, per_address=200, seconds=60, rate=800):
         Crowd.numbers += 1
         tests = pathlib.Path(__file__).resolve().parents[1]
         super().__init__([sys.executable, "-m", "support.crowd", "--port", port, "--count", count, "--kind", kind,
-                          "--per-address", per_address, "--network", 10 + 6 * (Crowd.numbers % 40), "--seconds", seconds],
+                          "--per-address", per_address, "--network", 10 + 6 * (Crowd.numbers % 40), "--seconds", seconds, "--rate", rate],
                          pathlib.Path(folder) / f"crowd-{Crowd.numbers}.log", cwd=tests)
         self.count = count
 
@@ -129,7 +129,7 @@ class Crowd(Child):
 
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("--port", "--count", "--per-address", "--network"):
+    for name in ("--port", "--count", "--per-address", "--network", "--rate"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--kind", choices=BEGINNINGS, required=True)
     parser.add_argument("--seconds", type=float, required=True)
