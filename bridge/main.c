@@ -119,6 +119,7 @@ static enum ferry_code start(struct bridge *bridge, struct ferry_error *error)
         if (code != FERRY_OK)
             return code;
     }
+    ferry_ops_serve(bridge->ops);
     return FERRY_OK;
 }
 

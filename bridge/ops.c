@@ -51,6 +51,7 @@ struct ferry_ops {
     struct ferry_series *in_flight;
     struct ferry_listener *admin;
     struct ferry_publisher *publisher;
+    atomic_bool serving;
     atomic_bool draining;
 };
 
@@ -100,6 +101,10 @@ static bool is_ready(void *context, char *why, size_t why_bytes)
         snprintf(why, why_bytes, "draining");
         return false;
     }
+    if (!atomic_load(&ops->serving)) {
+        snprintf(why, why_bytes, "starting");
+        return false;
+    }
     if (!ferry_publisher_accepts(ops->publisher)) {
         snprintf(why, why_bytes, "no Kafka broker answers with the topics, and no spool can take an event");
         return false;
@@ -120,6 +125,11 @@ void ferry_ops_close(struct ferry_ops *ops)
     if (ops->admin != NULL)
         ferry_listener_stop(ops->admin);
     ops->admin = NULL;
+}
+
+void ferry_ops_serve(struct ferry_ops *ops)
+{
+    atomic_store(&ops->serving, true);
 }
 
 void ferry_ops_drain(struct ferry_ops *ops)

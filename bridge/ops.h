@@ -19,6 +19,8 @@ FERRY_NODISCARD enum ferry_code ferry_ops_listen(struct ferry_ops *ops, const st
 /* Ends the admin address; before the publisher goes. */
 void ferry_ops_close(struct ferry_ops *ops);
 
+/* The doors are open: from now on it may be ready. */
+void ferry_ops_serve(struct ferry_ops *ops);
 /* From now on not ready: no new work is wanted. */
 void ferry_ops_drain(struct ferry_ops *ops);
 
