@@ -1,7 +1,9 @@
-"""How fast workers are, and how they scale: `./dev bench`.
+"""How fast workers and replays are, and how workers scale: `./dev bench`.
 
     scale     1, 2 and 4 `ferry-automation` over 8 partitions, each with 8 calls at once, against a sink that takes 20 ms
     instant   one worker with 64 calls at once against a sink that answers at once; CPU of everybody beside it
+    marks     how long a worker reads marks of "once" back before its first effect, with a million of them in the log
+    replay    `ferry replay` of small records from one topic to another
 
 Every effect is one HTTP call, ordered by key, marked in Kafka (intent before it, mark after it) with acks=all; the sink
 counts them and looks at the order. Rounds go in turn (1 2 4, 1 2 4, …); medians are printed, with the spread.
@@ -51,9 +53,9 @@ def configuration(kafka, name, sink, concurrency):
     return {
         "kafka": kafka.client(),
         "topics": {"name": name + ".{event}", "internal": name, "create": "routed", "partitions": PARTITIONS},
-        "worker": {"start": "earliest", "concurrency": concurrency, "max_age": "off"},
+        "worker": {"start": "earliest", "concurrency": concurrency},
         "automation": {"group": name, "routes": [{
-            "name": "sink", "events": ["app.updated"],
+            "name": "sink", "events": ["reload.finished"],
             "request": {"method": "POST", "url": rf"http://127.0.0.1:{sink.port}/\(.resource.k)/\(.resource.n)",
                         "json": {"name": ".resource.name"}}}]},
     }
@@ -66,9 +68,9 @@ def fill(kafka, topic, count):
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     for number in range(count):
         key = number % KEYS
-        headers = {"ce_specversion": "1.0", "ce_id": f"{topic}-{number}", "ce_source": "com.qlik/apps",
-                   "ce_type": "com.qlik.app.updated", "ce_time": moment, "ce_tenantid": "tenant",
-                   "content-type": "application/json", "ferry-event": "app.updated"}
+        headers = {"ce_specversion": "1.0", "ce_id": f"{topic}-{number}", "ce_source": "com.qlik/reloads",
+                   "ce_type": "com.qlik.v1.reload.finished", "ce_time": moment, "ce_tenantid": "tenant",
+                   "content-type": "application/json", "ferry-event": "reload.finished"}
         producer.produce(topic, DATA % (key, key, number), f"key-{key}", headers=list(headers.items()))
         producer.poll(0)
     assert producer.flush(60) == 0
@@ -78,8 +80,8 @@ def run(kafka, folder, name, workers, delay_ms, concurrency, count):
     """One round. Effects per second between the first tenth and the last, and CPU seconds meanwhile."""
     sink = Sink(folder, delay_ms)
     config = configuration(kafka, name, sink, concurrency)
-    kafka.create_topics(f"{name}.app.updated", partitions=PARTITIONS)
-    fill(kafka, f"{name}.app.updated", count)
+    kafka.create_topics(f"{name}.reload.finished", partitions=PARTITIONS)
+    fill(kafka, f"{name}.reload.finished", count)
     crew = [Ferry(folder / f"{name}-{n}", config) for n in range(workers)]
     try:
         programs = [ferry.launch("automation") for ferry in crew]
@@ -129,15 +131,84 @@ def instant(kafka, folder, rounds):
         print("| %s | %s | %s–%s |" % (label, *(f"{v:,.0f}" for v in summary(results, what))))
 
 
+def fill_marks(kafka, topic, count):
+    kafka.create_topics(topic, partitions=PARTITIONS)
+    producer = Producer({**kafka.client(), "enable.idempotence": True, "linger.ms": 20,
+                         "queue.buffering.max.messages": 2000000})
+    for number in range(count):
+        producer.produce(topic, "done", os.urandom(16), number % PARTITIONS)
+        if number % 1000 == 0:
+            producer.poll(0)
+    assert producer.flush(120) == 0
+
+
+def restart(folder, config):
+    """Seconds until the worker is ready, milliseconds that it read marks, its memory."""
+    began = time.monotonic()
+    ferry = Ferry(folder, config)
+    try:
+        worker = ferry.launch("automation")
+
+        def read_back():
+            lines = [line for line in worker.logs() if line.get("msg") == "marks read back"]
+            return sum(line["marks"] for line in lines) >= 1000000 and sum(line["ms"] for line in lines)
+
+        milliseconds = worker.wait_for(read_back, 120, "a million marks read")
+        seconds = time.monotonic() - began
+        status = pathlib.Path(f"/proc/{worker.pid}/status").read_text()
+    finally:
+        ferry.stop()
+    return {"ms": milliseconds, "seconds": seconds, "MiB": int(status.split("VmRSS:")[1].split()[0]) / 1024}
+
+
+def marks(kafka, folder, rounds):
+    sink = Sink(folder, 0)
+    config = configuration(kafka, "marks", sink, 64)
+    kafka.create_topics("marks.reload.finished", partitions=PARTITIONS)
+    fill_marks(kafka, "marks.automation.effects", 1000000)
+    results = [restart(folder / f"marks{n}", config) for n in range(rounds)]
+    sink.stop()
+    print("\n| a million marks | median | spread |\n|---|---|---|")
+    for what, label in (("ms", "read back, ms"), ("seconds", "start to the first effect, s"), ("MiB", "memory, MiB")):
+        print("| %s | %s | %s–%s |" % (label, *(f"{v:,.1f}" for v in summary(results, what))))
+
+
+def replay_once(ferry, count, target):
+    began, cpu = time.monotonic(), os.times()
+    done = ferry.run("ferry", "replay", "-c", ferry.path, "--event", "reload.finished", "--from", "earliest", "--to", "now",
+                     "--to-topic", target, "--json", "--allow-root", limit=300)
+    after = os.times()
+    assert done.returncode == 0, done.stderr
+    seconds = time.monotonic() - began
+    spent = after.children_user + after.children_system - cpu.children_user - cpu.children_system
+    return {"rate": count / seconds, "cpu": spent / count * 1e6}
+
+
+def replay(kafka, folder, rounds):
+    count = 500000
+    sink = Sink(folder, 0)
+    ferry = Ferry(folder / "replay", configuration(kafka, "replay", sink, 64))
+    kafka.create_topics("replay.reload.finished", partitions=PARTITIONS)
+    fill(kafka, "replay.reload.finished", count)
+    results = []
+    for number in range(rounds):
+        kafka.create_topics(f"copy{number}", partitions=PARTITIONS)
+        results.append(replay_once(ferry, count, f"copy{number}"))
+    sink.stop()
+    print("\n| replay, topic to topic | median | spread |\n|---|---|---|")
+    for what, label in (("rate", "records/s"), ("cpu", "CPU µs a record")):
+        print("| %s | %s | %s–%s |" % (label, *(f"{v:,.1f}" for v in summary(results, what))))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=["scale", "instant"], default=[])
+    parser.add_argument("what", nargs="*", choices=["scale", "instant", "marks", "replay"], default=[])
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ferry-bench-"))
     kafka = Kafka(folder / "kafka").start()
     try:
-        for part in (scale, instant):
+        for part in (scale, instant, marks, replay):
             if not options.what or part.__name__ in options.what:
                 part(kafka, folder, options.rounds)
     finally:
