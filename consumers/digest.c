@@ -394,6 +394,8 @@ static void call_back(struct ferry_engine *engine, struct ferry_destination *des
 
 static void conclude(struct ferry_engine *engine, struct ferry_flight *flight, const struct ferry_verdict *verdict)
 {
+    if (flight->count == 0)
+        return; /* all had to leave before the answer came */
     bool dead = verdict->outcome == FERRY_OUTCOME_DEAD;
     bool destination_dead = dead && verdict->code == FERRY_DESTINATION_DEAD;
     bool again = verdict->outcome == FERRY_OUTCOME_RETRY;

@@ -618,6 +618,21 @@ static void who_has_to_leave_before_the_answer_is_in_doubt_and_the_others_stay(v
     assert_null(digest_of(engine)->flight);
 }
 
+static void an_answer_that_comes_when_all_have_left_is_ignored(void **state)
+{
+    struct ferry_engine *engine = *state;
+    deliver(engine, 0, "a", "one");
+    deliver(engine, 1, "b", "one");
+    work_until(engine, 1);
+    ferry_engine_lock(engine);
+    ferry_partition_close(engine, partition_of(engine, 0));
+    ferry_partition_drain(engine, partition_of(engine, 0), 0, 0);
+    ferry_engine_unlock(engine);
+    lose(0);
+    assert_null(digest_of(engine)->flight);
+    assert_int_equal(partition_of(engine, 0)->offsets.next, -1);
+}
+
 /* ---- whatever happens ---- */
 
 enum { RANDOM_RECORDS = 60, KEYS = 6 };
@@ -739,6 +754,7 @@ int main(void)
         TEST(who_is_only_collected_is_dropped_with_its_partition),
         TEST(who_is_on_its_way_is_waited_for),
         TEST(who_has_to_leave_before_the_answer_is_in_doubt_and_the_others_stay),
+        TEST(an_answer_that_comes_when_all_have_left_is_ignored),
         TEST(every_record_arrives_once_and_in_the_order_of_its_lane),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
