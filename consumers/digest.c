@@ -16,8 +16,9 @@
  *
  * Order in a lane: who is collected lets the next of its lane run, so that one message can hold several of a lane. Two
  * rules keep them in order whatever happens in between. A task joins behind another of its lane only if that one is in
- * this digest or its flight; and it gets on board only if nobody is left before it in the lane but who is on board
- * already. Who breaks a rule goes back to its place in the lane, and is called again when its turn has come. */
+ * this digest or its flight; and it gets on board only if nobody is left before it in the lane, or in the retry topic,
+ * but who is on board already. Who breaks a rule goes back to its place in the lane, and is called again when its turn
+ * has come. */
 #include <stdlib.h>
 
 #include "consumers/engine.h"
@@ -195,10 +196,12 @@ static bool take_token(struct ferry_destination *destination, struct ferry_rate 
     return !digest->reserved;
 }
 
-static bool is_next_of_its_lane(const struct ferry_task *task, const struct ferry_flight *flight)
+/* What was before it in the lane may have gone to the retry topic since it was collected: then it follows there. */
+static bool is_next_of_its_lane(const struct ferry_engine *engine, const struct ferry_task *task,
+                                const struct ferry_flight *flight)
 {
     const struct ferry_task *before = ferry_task_before(task);
-    return before == NULL || before->flight == flight;
+    return (before == NULL || before->flight == flight) && !ferry_task_blocked(engine, task);
 }
 
 /* A destination is a webhook or a channel; the token that a channel is posted to with can differ, by route or by a
@@ -239,7 +242,7 @@ static void board(struct ferry_engine *engine, struct ferry_destination *destina
     struct ferry_load load = {0};
     for (struct ferry_task *task = destination->digest.first, *behind; task != NULL; task = behind) {
         behind = task->member_behind;
-        if (!is_next_of_its_lane(task, flight))
+        if (!is_next_of_its_lane(engine, task, flight))
             send_back(engine, task);
         else if (!get_on(engine, flight, task, &load))
             break;

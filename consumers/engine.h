@@ -495,6 +495,8 @@ FERRY_NODISCARD enum ferry_code ferry_note_send(struct ferry_engine *engine, str
 /* Its report has come, from that place: what follows. FERRY_MEMORY: nothing has, it has to be written once more. */
 FERRY_NODISCARD enum ferry_code ferry_note_written(struct ferry_engine *engine, struct ferry_task *task,
                                                    int32_t partition, int64_t offset);
+/* Something of its lane waits in the retry topic: the record of an input has to go there too. The lock is held. */
+bool ferry_task_blocked(const struct ferry_engine *engine, const struct ferry_task *task);
 /* Of a partition that holds too much, those that wait longest for their destination's pace go to the retry topic. The
  * lock is held. */
 void ferry_partition_spill(struct ferry_engine *engine, struct ferry_held_partition *partition);

@@ -373,8 +373,7 @@ static bool is_next(struct trial *trial)
     if (task->row != NULL)
         return true;
     ferry_engine_lock(engine);
-    uint64_t lane = ferry_lane_id(route, origin.topic, origin.partition, record->key);
-    bool blocked = engine->retry_width > 0 && ferry_retry_index_blocks(engine->retries, lane);
+    bool blocked = ferry_task_blocked(engine, task);
     bool there = blocked && ferry_retry_index_find(engine->retries, route, &origin) != NULL;
     ferry_engine_unlock(engine);
     if (there)

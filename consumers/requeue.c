@@ -123,6 +123,17 @@ enum ferry_code ferry_note_written(struct ferry_engine *engine, struct ferry_tas
     return code;
 }
 
+/* ---- who may not be tried ---- */
+
+bool ferry_task_blocked(const struct ferry_engine *engine, const struct ferry_task *task)
+{
+    const struct ferry_record *record = &task->delivery->fetched->record;
+    if (task->row != NULL || engine->retry_width == 0)
+        return false;
+    return ferry_retry_index_blocks(engine->retries, ferry_lane_id(ferry_slice_from(task->slot->name), record->topic,
+                                                                   record->partition, record->key));
+}
+
 /* ---- ends ---- */
 
 void ferry_task_requeue(struct ferry_engine *engine, struct ferry_task *task, int64_t due_ms,

@@ -413,6 +413,38 @@ static void a_full_partition_puts_the_heads_of_lanes_into_the_retry_topic(void *
     ferry_engine_unlock(engine);
 }
 
+/* Its entry is written, and the record settled. */
+static void put_behind(struct ferry_engine *engine, struct ferry_task *task)
+{
+    const struct ferry_record *record = &task->delivery->fetched->record;
+    const struct ferry_retry_note note = {.kind = FERRY_RETRY_ENTRY,
+                                          .route = ferry_slice_from(task->slot->name),
+                                          .origin = {record->topic, record->partition, record->offset}};
+    assert_int_equal(ferry_retry_index_learn(engine->retries, &note, record->key, 0, 0), FERRY_OK);
+    ferry_task_take(engine, task);
+    task->writing = FERRY_WRITE_NOTHING;
+    ferry_task_settle(engine, task);
+}
+
+static void who_was_behind_it_in_the_digest_does_not_overtake_what_was_put_into_the_retry_topic(void **state)
+{
+    struct ferry_engine *engine = *state;
+    deliver(engine, 0, "k", "one");
+    deliver(engine, 1, "k", "one");
+    deliver(engine, 2, "x", "one");
+    deliver(engine, 3, "y", "one");
+    work(engine);
+    ferry_engine_lock(engine);
+    engine->retry_width = 1;
+    assert_int_equal(ferry_retry_index_widen(engine->retries, 1), FERRY_OK);
+    struct ferry_task *head = partition_of(engine, 0)->first;
+    ferry_digest_leave(engine, head);
+    put_behind(engine, head);
+    ferry_engine_unlock(engine);
+    work_until(engine, 1);
+    assert_string_equal(calls[0].text, "x2\ny3");
+}
+
 static void without_a_window_each_goes_alone(void **state)
 {
     struct ferry_engine *engine = *state;
@@ -742,6 +774,7 @@ int main(void)
         TEST(the_pace_of_the_destination_decides_too),
         TEST(a_token_is_void_when_the_destination_asks_for_peace),
         TEST(a_full_partition_puts_the_heads_of_lanes_into_the_retry_topic),
+        TEST(who_was_behind_it_in_the_digest_does_not_overtake_what_was_put_into_the_retry_topic),
         TEST(without_a_window_each_goes_alone),
         TEST(who_goes_alone_never_overtakes_the_digest),
         TEST(a_temporary_failure_is_one_of_each_and_they_meet_again),
