@@ -252,6 +252,8 @@ struct ferry_consumer *ferry_consumer_new(void)
 
 void ferry_consumer_free(struct ferry_consumer *consumer)
 {
+    if (consumer->uncopied != NULL)
+        rd_kafka_message_destroy(consumer->uncopied);
     if (consumer->client != NULL)
         rd_kafka_destroy_flags(consumer->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     if (consumer->subscription != NULL)
@@ -378,18 +380,27 @@ static void note_position(struct ferry_consumer *reader, const rd_kafka_message_
     pthread_mutex_unlock(&reader->lock);
 }
 
+static rd_kafka_message_t *next_message(struct ferry_consumer *consumer, int timeout_ms)
+{
+    rd_kafka_message_t *message = consumer->uncopied;
+    consumer->uncopied = NULL;
+    return message != NULL ? message : rd_kafka_consumer_poll(consumer->client, timeout_ms);
+}
+
 struct ferry_fetched *ferry_consumer_poll(struct ferry_consumer *consumer, int timeout_ms)
 {
     try_waiting(consumer);
     if (consumer->waiting != NULL && timeout_ms > POLL_WHILE_WAITING_MS)
         timeout_ms = POLL_WHILE_WAITING_MS;
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->client, timeout_ms);
+    rd_kafka_message_t *message = next_message(consumer, timeout_ms);
     if (message == NULL)
         return NULL;
     struct ferry_fetched *fetched = NULL;
-    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-        fetched = ferry_fetched_copy(message);
-    else if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR && (fetched = ferry_fetched_copy(message)) == NULL) {
+        consumer->uncopied = message; /* to go on would be to skip it */
+        return NULL;
+    }
+    if (fetched == NULL && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
         ferry_log(FERRY_LOG_DEBUG, rd_kafka_message_errstr(message),
                   FERRY_FIELDS(ferry_text("client", rd_kafka_name(consumer->client))));
     if (fetched != NULL && consumer->subscription == NULL)

@@ -28,6 +28,7 @@ struct ferry_consumer {
     int64_t look_again_ms;
     struct ferry_metric *lag;
     atomic_bool ready;
+    rd_kafka_message_t *uncopied; /* there was no memory for it when it came: the next poll begins with it; or NULL */
 
     pthread_mutex_t lock; /* of the table: stores come from any thread */
     struct ferry_owned_partition *owned;

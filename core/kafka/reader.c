@@ -98,6 +98,9 @@ enum ferry_code ferry_reader_open(struct ferry_properties common, struct ferry_s
 
 static void forget_partitions(struct ferry_consumer *reader)
 {
+    if (reader->uncopied != NULL)
+        rd_kafka_message_destroy(reader->uncopied);
+    reader->uncopied = NULL;
     pthread_mutex_lock(&reader->lock);
     for (size_t i = 0; i < reader->owned_count; i++)
         free(reader->owned[i].topic);
