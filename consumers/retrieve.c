@@ -107,7 +107,7 @@ static bool learn_effects(struct retriever *retriever, const struct ferry_config
         wanted[retriever->rows[i]->origin_partition % width] = true;
     bool good = ferry_marks_catch_up(engine, config, wanted, width);
     free(wanted);
-    return good;
+    return good && !ferry_engine_is_stopping(engine); /* then they were perhaps not read to the end */
 }
 
 /* ---- their records ---- */
@@ -140,7 +140,7 @@ static enum ferry_code fetch(struct retriever *retriever, const struct ferry_ret
     *out = NULL;
     while (ferry_reader_position(retriever->reader, topic, row->partition) <= row->offset) {
         struct ferry_fetched *fetched = ferry_consumer_poll(retriever->reader, POLL_MS);
-        if (fetched != NULL && fetched->record.offset == row->offset) {
+        if (fetched != NULL && fetched->record.partition == row->partition && fetched->record.offset == row->offset) {
             *out = fetched;
             return FERRY_OK;
         }
@@ -165,21 +165,6 @@ static bool unwrap(struct ferry_fetched *fetched, const struct ferry_retry_row *
     record->partition = note->origin.partition;
     record->offset = note->origin.offset;
     return true;
-}
-
-/* NULL: it is none of ours, or memory ran out; `fetched` is gone then. */
-static struct ferry_delivery *deliver(struct retriever *retriever, struct ferry_fetched *fetched,
-                                      const struct ferry_retry_row *row)
-{
-    struct ferry_retry_note note;
-    struct ferry_delivery *delivery = NULL;
-    if (unwrap(fetched, row, &note))
-        delivery = ferry_delivery_new(fetched, ++retriever->serial);
-    if (delivery == NULL)
-        ferry_fetched_free(fetched);
-    else
-        delivery->note = note;
-    return delivery;
 }
 
 static bool add_task(struct ferry_engine *engine, struct ferry_delivery *delivery, struct ferry_retry_row *row)
@@ -210,20 +195,29 @@ static void lose(struct ferry_engine *engine, struct ferry_retry_row *row)
     ferry_engine_unlock(engine);
 }
 
-static void begin(struct retriever *retriever, struct ferry_fetched *fetched, struct ferry_retry_row *row)
+/* Takes the record. False: there is no memory for it now; the row is still the caller's. */
+static bool begin(struct retriever *retriever, struct ferry_fetched *fetched, struct ferry_retry_row *row)
 {
     struct ferry_engine *engine = retriever->engine;
-    struct ferry_delivery *delivery = deliver(retriever, fetched, row);
+    struct ferry_retry_note note;
+    struct ferry_delivery *delivery = NULL;
+    bool ours = unwrap(fetched, row, &note);
+    if (ours)
+        delivery = ferry_delivery_new(fetched, ++retriever->serial);
     if (delivery == NULL) {
-        lose(engine, row);
-        return;
+        ferry_fetched_free(fetched);
+        if (!ours)
+            lose(engine, row);
+        return !ours;
     }
+    delivery->note = note;
     ferry_engine_lock(engine);
     if (row->settled >= 0 || !add_task(engine, delivery, row)) {
         ferry_delivery_free(delivery);
         ferry_retry_index_put_back(engine->retries, row); /* not ours any more, or done by somebody */
     }
     ferry_engine_unlock(engine);
+    return true;
 }
 
 /* ---- rounds ---- */
@@ -256,10 +250,10 @@ static size_t retrieve_round(struct retriever *retriever, const struct ferry_con
             return i;
         if (fetch(retriever, row, &fetched) != FERRY_OK)
             return i;
-        if (fetched != NULL)
-            begin(retriever, fetched, row);
-        else
+        if (fetched == NULL)
             lose(retriever->engine, row);
+        else if (!begin(retriever, fetched, row))
+            return i;
     }
     return retriever->count;
 }

@@ -1,0 +1,259 @@
+/* The retriever without a broker: the reader is a table of records here, and deliveries fail when the test says so. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "consumers/engine.h"
+#include "core/clock.h"
+
+enum { RECORDS = 4, FOUND_MS = 5000 };
+
+static const char yaml[] = "kafka: {bootstrap.servers: 127.0.0.1:1}\n"
+                           "slack:\n"
+                           "  routes:\n"
+                           "    - {name: one, events: [app.created], webhook: {file: hook}, text: x}\n";
+
+/* ---- the retry topic: a record for each offset, or a hole ---- */
+
+static struct ferry_engine engine;
+static struct ferry_arena arena;
+static struct ferry_record records[RECORDS];
+static bool holes[RECORDS];
+static bool strangers;         /* a record of another partition comes before the wanted one */
+static bool stops;             /* the worker is told to stop while the marks are read */
+static int deliveries_to_fail; /* so many times there is no memory */
+
+struct ferry_consumer {
+    bool of_marks;
+    int64_t position;
+};
+
+enum ferry_code ferry_reader_open_at(struct ferry_properties common, const struct ferry_partition *partitions,
+                                     size_t count, struct ferry_consumer **out, struct ferry_error *error)
+{
+    (void)common, (void)error;
+    assert_int_equal(count, 1);
+    *out = calloc(1, sizeof **out);
+    (*out)->of_marks = strcmp(partitions[0].topic, engine.effects_topic) == 0;
+    (*out)->position = partitions[0].offset;
+    return FERRY_OK;
+}
+
+enum ferry_code ferry_reader_move(struct ferry_consumer *reader, const struct ferry_partition *partitions, size_t count,
+                                  struct ferry_error *error)
+{
+    (void)error;
+    if (count > 0)
+        reader->position = partitions[0].offset;
+    return FERRY_OK;
+}
+
+int64_t ferry_reader_position(struct ferry_consumer *reader, const char *topic, int32_t partition)
+{
+    (void)topic, (void)partition;
+    return reader->position;
+}
+
+bool ferry_reader_ended(struct ferry_consumer *reader)
+{
+    assert_true(reader->of_marks);
+    return !stops;
+}
+
+enum ferry_code ferry_reader_ends(struct ferry_consumer *reader, struct ferry_partition *partitions, size_t count,
+                                  int timeout_ms, struct ferry_error *error)
+{
+    (void)reader, (void)partitions, (void)count, (void)timeout_ms, (void)error;
+    return FERRY_KAFKA;
+}
+
+static struct ferry_fetched *fetch(const struct ferry_record *record)
+{
+    struct ferry_fetched *fetched = calloc(1, sizeof *fetched);
+    fetched->record = *record;
+    return fetched;
+}
+
+struct ferry_fetched *ferry_consumer_poll(struct ferry_consumer *reader, int timeout_ms)
+{
+    (void)timeout_ms;
+    if (reader->of_marks) {
+        ferry_engine_lock(&engine);
+        engine.stopping = true;
+        ferry_engine_unlock(&engine);
+        return NULL;
+    }
+    if (strangers) {
+        strangers = false;
+        struct ferry_fetched *stranger = fetch(&records[0]);
+        stranger->record.partition = 1;
+        stranger->record.offset = reader->position;
+        stranger->record.header_count = 0;
+        return stranger;
+    }
+    if (reader->position >= RECORDS)
+        return NULL;
+    int64_t offset = reader->position++;
+    return holes[offset] ? NULL : fetch(&records[offset]);
+}
+
+void ferry_consumer_close(struct ferry_consumer *reader)
+{
+    free(reader);
+}
+
+struct ferry_delivery *ferry_delivery_new(struct ferry_fetched *fetched, uint64_t serial)
+{
+    if (deliveries_to_fail > 0) {
+        deliveries_to_fail--;
+        return NULL;
+    }
+    struct ferry_delivery *delivery = calloc(1, sizeof *delivery);
+    delivery->fetched = fetched;
+    delivery->serial = serial;
+    return delivery;
+}
+
+/* ---- the engine ---- */
+
+static void add_entry(int64_t offset)
+{
+    const char *const keys[RECORDS] = {"a", "b", "c", "d"};
+    const struct ferry_record original = {.topic = FERRY_SLICE("t"), .key = ferry_slice_from(keys[offset])};
+    const struct ferry_retry_note note = {.kind = FERRY_RETRY_ENTRY,
+                                          .route = FERRY_SLICE("one"),
+                                          .origin = {FERRY_SLICE("t"), 0, 10 + offset},
+                                          .attempts = 1,
+                                          .first_failure_ms = 1000,
+                                          .due_ms = 2000};
+    assert_int_equal(ferry_retry_entry_make(&note, &original, engine.retry_topic, &arena, &records[offset]), FERRY_OK);
+    records[offset].partition = 0;
+    records[offset].offset = offset;
+    assert_int_equal(ferry_retry_index_read(engine.retries, &note, original.key, 0, offset), FERRY_OK);
+}
+
+static int setup(void **state)
+{
+    struct ferry_config *config = NULL;
+    struct ferry_findings findings;
+    struct ferry_error error;
+    (void)state;
+    assert_int_equal(ferry_config_parse("/tmp/ferry.yaml", ferry_slice_from(yaml), FERRY_SECTION_NO_SECRETS, &config,
+                                        &findings, &error),
+                     FERRY_OK);
+    assert_int_equal(ferry_engine_init(&engine, &ferry_slack_channel, config, NULL), FERRY_OK);
+    assert_int_equal(ferry_retry_index_widen(engine.retries, 1), FERRY_OK);
+    assert_int_equal(ferry_partition_add(&engine, engine.retry_topic, 0), FERRY_OK);
+    engine.partitions[0]->restoring = false;
+    engine.retry_width = 1;
+    memset(holes, 0, sizeof holes);
+    strangers = stops = false;
+    deliveries_to_fail = 0;
+    for (int64_t offset = 0; offset < RECORDS; offset++)
+        add_entry(offset);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    ferry_engine_done(&engine);
+    ferry_arena_done(&arena);
+    return 0;
+}
+
+static size_t tasks(void)
+{
+    ferry_engine_lock(&engine);
+    size_t count = engine.partitions[0]->tasks;
+    ferry_engine_unlock(&engine);
+    return count;
+}
+
+/* Lets the retriever work until there are so many tasks, or for a while. */
+static void retrieve(size_t wanted)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, ferry_retriever_run, &engine), 0);
+    int64_t until_ms = ferry_clock_mono_ms() + FOUND_MS;
+    while (tasks() < wanted && !ferry_engine_is_stopping(&engine) && ferry_clock_mono_ms() < until_ms)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    ferry_engine_lock(&engine);
+    engine.stopping = true;
+    pthread_cond_broadcast(&engine.retrieve);
+    ferry_engine_unlock(&engine);
+    pthread_join(thread, NULL);
+}
+
+static size_t waiting(void)
+{
+    return ferry_retry_index_count(engine.retries, 0, "one");
+}
+
+/* ---- tests ---- */
+
+static void what_is_due_becomes_a_task_at_its_original_place(void **state)
+{
+    (void)state;
+    retrieve(RECORDS);
+    assert_int_equal(tasks(), RECORDS);
+    const struct ferry_record *first = &engine.partitions[0]->first->delivery->fetched->record;
+    assert_true(ferry_slice_is(first->topic, "t"));
+    assert_int_equal(first->offset, 10);
+    assert_int_equal(first->header_count, 0);
+}
+
+static void what_is_not_in_the_topic_any_more_is_given_up(void **state)
+{
+    (void)state;
+    holes[1] = true;
+    retrieve(RECORDS - 1);
+    assert_int_equal(tasks(), RECORDS - 1);
+    assert_int_equal(waiting(), RECORDS - 1);
+}
+
+static void what_there_is_no_memory_for_comes_again(void **state)
+{
+    (void)state;
+    deliveries_to_fail = 1;
+    retrieve(RECORDS);
+    assert_int_equal(tasks(), RECORDS);
+    assert_int_equal(waiting(), RECORDS);
+}
+
+static void a_record_of_another_partition_is_not_taken_for_it(void **state)
+{
+    (void)state;
+    strangers = true;
+    retrieve(RECORDS);
+    assert_int_equal(tasks(), RECORDS);
+    assert_int_equal(waiting(), RECORDS);
+}
+
+static void nothing_begins_when_the_marks_were_not_read_to_their_end(void **state)
+{
+    (void)state;
+    stops = true;
+    engine.effects_width = 1;
+    retrieve(1);
+    assert_int_equal(tasks(), 0);
+    assert_int_equal(waiting(), RECORDS);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_due_becomes_a_task_at_its_original_place),
+        TEST(what_is_not_in_the_topic_any_more_is_given_up),
+        TEST(what_there_is_no_memory_for_comes_again),
+        TEST(a_record_of_another_partition_is_not_taken_for_it),
+        TEST(nothing_begins_when_the_marks_were_not_read_to_their_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
