@@ -154,6 +154,7 @@ static enum ferry_code leave_spool(struct ferry_shipment *shipment, enum ferry_c
     if (shipment->state == FERRY_SHIPMENT_SPOOLED) {
         lose(shipment, why);
         shipment->gate->spooled--;
+        shipment->gate->unwritten++;
     }
     bool delivered = shipment->state == FERRY_SHIPMENT_DELIVERED;
     pthread_mutex_unlock(&shipment->gate->lock);

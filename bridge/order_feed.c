@@ -43,11 +43,13 @@ void ferry_order_report_fed(struct ferry_order *order, struct ferry_shipment *sh
     struct chunk *chunk = shipment->owner;
     struct ferry_gate_of_topic *gate = shipment->gate;
     pthread_mutex_lock(&gate->lock);
-    ferry_order_report_row(order, shipment, report, chunk->count == 1);
+    ferry_order_report_row(order, shipment, report, chunk->count == 1 && !chunk->passing);
     gate->passing -= chunk->passing;
     chunk->delivered += report->code == FERRY_OK;
     if (chunk->delivered == chunk->count && chunk->bytes > gate->proven_chunk)
         gate->proven_chunk = chunk->bytes;
+    if (report->code == FERRY_RECORD_TOO_LARGE && chunk->passing)
+        gate->proven_chunk = 0; /* it comes again with nothing behind it, and what is said then is said of it */
     if (report->code == FERRY_RECORD_TOO_LARGE && chunk->count > 1) {
         gate->chunk = chunk->count / 2;
         gate->wary = true;
@@ -132,19 +134,25 @@ static size_t next_chunk(struct ferry_gate_of_topic *gate)
     return chunk;
 }
 
+/* With those, ever, that could not be written: that one fails after it was counted changes nothing here. */
 static size_t counted_rows(struct ferry_gate_of_topic *gate)
 {
     pthread_mutex_lock(&gate->lock);
-    size_t rows = gate->spooled;
+    size_t rows = gate->spooled + gate->unwritten;
     pthread_mutex_unlock(&gate->lock);
     return rows;
 }
 
-/* Rows that were counted before a sync are in the file, or damage hides them: then nobody will ever feed them, and the
- * gate must not wait for them. */
-static void note_missing(struct ferry_gate_of_topic *gate, size_t missing)
+/* Rows that were counted before a sync are in the file, or could not be written, or damage hides them: then nobody will
+ * ever feed them, and the gate must not wait for them. */
+static void note_missing(struct ferry_gate_of_topic *gate, size_t counted)
 {
-    ferry_order_rows_gone(gate, missing);
+    pthread_mutex_lock(&gate->lock);
+    size_t missing = counted - gate->unwritten;
+    gate->spooled -= missing;
+    pthread_mutex_unlock(&gate->lock);
+    if (missing == 0)
+        return;
     ferry_log(FERRY_LOG_ERROR, "spool: rows are missing from the file: its disk is damaged",
               FERRY_FIELDS(ferry_field_slice("topic", gate->topic), ferry_number("rows", (int64_t)missing)));
 }
@@ -177,8 +185,9 @@ static enum ferry_code feed(struct ferry_order *order, struct ferry_gate_of_topi
     size_t count, damaged, counted = counted_rows(gate), wanted = next_chunk(gate);
     /* What was reported is deleted before rows are read: none is fed a second time. */
     enum ferry_code code = ferry_spool_sync(order->spool);
-    if (code == FERRY_OK)
-        code = ferry_spool_read(order->spool, gate->topic, wanted, &chunk->arena, &rows, &count, &damaged, error);
+    if (code != FERRY_OK)
+        return ferry_fail(error, code, "the spool cannot write to its disk");
+    code = ferry_spool_read(order->spool, gate->topic, wanted, &chunk->arena, &rows, &count, &damaged, error);
     if (code != FERRY_OK)
         return code;
     FERRY_CRASH_POINT("feed-after-read");

@@ -18,6 +18,7 @@ struct ferry_gate_of_topic {
     pthread_mutex_t lock;
     size_t with_producer;
     size_t spooled;        /* rows; the gate is closed while there is one */
+    size_t unwritten;      /* rows, ever, that were counted in `spooled` before the spool failed to write them */
     bool feeding;          /* and while the feeder has the topic in hand */
     int64_t not_before_ms; /* feeding failed: pause */
     size_t proven_bytes;   /* a record as large as this Kafka has taken */

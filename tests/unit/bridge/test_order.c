@@ -424,6 +424,34 @@ static void rows_that_shared_a_batch_with_one_too_large_are_not_set_aside(void *
     assert_int_equal(count_rows(f, "aside"), 0);
 }
 
+/* What comes while a last row is on its way goes right behind it, into the same batch. */
+static void a_row_that_is_passing_is_not_set_aside_for_what_may_share_its_batch(void **state)
+{
+    struct fixture *f = *state;
+    open_order(f);
+    broker(f, false);
+    send_item(f, 1, "a");
+    give_up(f, 1);
+    send_item(f, 2, "a");
+    send_item(f, 3, "a");
+    assert_settled(f, 3, FERRY_SPOOLED);
+    broker(f, true);
+    assert_each_settled_and_released_once(f, 1, 1);
+    assert_topic(f, "a", 3, "1 2 3");
+    broker(f, false);
+    send_item(f, 4, "a");
+    give_up(f, 4);
+    send_item(f, 5, "a");
+    assert_settled(f, 5, FERRY_SPOOLED);
+    rd_kafka_mock_push_request_errors(f->cluster->mock, API_PRODUCE, 2, RD_KAFKA_RESP_ERR_NO_ERROR, /* of 4 */
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    broker(f, true);
+    assert_topic(f, "a", 5, "1 2 3 4 5");
+    close_order(f);
+    assert_int_equal(count_rows(f, "rows"), 0);
+    assert_int_equal(count_rows(f, "aside"), 0);
+}
+
 static void a_record_that_shared_a_batch_with_one_too_large_is_not_refused_for_it(void **state)
 {
     struct fixture *f = *state;
@@ -455,11 +483,15 @@ static void rows_that_damage_hides_do_not_hold_the_gate_closed(void **state)
 }
 
 /* Ours stands before the C library's, for SQLite too. */
-static atomic_bool fsync_fails;
+static atomic_bool fsync_fails, fsync_fails_once, fsync_hangs;
+static atomic_int hanging_fsyncs;
 
 int fdatasync(int fd)
 {
-    if (!atomic_load(&fsync_fails))
+    atomic_fetch_add(&hanging_fsyncs, atomic_load(&fsync_hangs));
+    while (atomic_load(&fsync_hangs))
+        pause_ms(1);
+    if (!atomic_exchange(&fsync_fails_once, false) && !atomic_load(&fsync_fails))
         return fsync(fd);
     errno = EIO;
     return -1;
@@ -486,6 +518,33 @@ static void a_broken_spool_with_rows_is_told_and_flows_when_it_is_sound_again(vo
     assert_topic(f, "a", 1, "1");
     send_item(f, 3, "a");
     assert_settled(f, 3, FERRY_OK);
+}
+
+/* The feeder counts a row whose write is under way and fails then: it is not one that damage hides. */
+static void a_row_that_could_not_be_written_is_not_missing(void **state)
+{
+    struct fixture *f = *state;
+    open_order(f);
+    atomic_store(&fsync_hangs, true);
+    f->items[1].record = record_of("a", "1");
+    f->items[1].shipment = (struct ferry_shipment){.record = &f->items[1].record, .owner = &f->items[1]};
+    ferry_order_send(f->order, &f->items[1].shipment, true);
+    WAIT_FOR(atomic_load(&hanging_fsyncs) > 0);
+    ferry_order_wake_feeder(f->order);
+    pause_ms(200);
+    atomic_store(&fsync_fails_once, true);
+    atomic_store(&fsync_hangs, false);
+    assert_settled(f, 1, FERRY_UNAVAILABLE);
+    struct ferry_gate_of_topic *gate = f->order->all;
+    for (int i = 0; i < 300; i++) {
+        pthread_mutex_lock(&gate->lock);
+        size_t spooled = gate->spooled;
+        pthread_mutex_unlock(&gate->lock);
+        assert_int_equal(spooled, 0);
+        pause_ms(1);
+    }
+    send_item(f, 2, "a");
+    assert_settled(f, 2, FERRY_OK);
 }
 
 static void a_topic_that_is_refused_does_not_hold_up_others(void **state)
@@ -613,9 +672,11 @@ int main(void)
         ORDER_TEST(what_is_handed_over_is_noted_on_the_disk_while_it_is_on_its_way),
         ORDER_TEST(a_row_too_large_for_kafka_is_set_aside_and_the_gate_opens),
         ORDER_TEST(rows_that_shared_a_batch_with_one_too_large_are_not_set_aside),
+        ORDER_TEST(a_row_that_is_passing_is_not_set_aside_for_what_may_share_its_batch),
         ORDER_TEST(a_record_that_shared_a_batch_with_one_too_large_is_not_refused_for_it),
         ORDER_TEST(rows_that_damage_hides_do_not_hold_the_gate_closed),
         ORDER_TEST(a_broken_spool_with_rows_is_told_and_flows_when_it_is_sound_again),
+        ORDER_TEST(a_row_that_could_not_be_written_is_not_missing),
         ORDER_TEST(a_topic_that_is_refused_does_not_hold_up_others),
         ORDER_TEST(a_full_spool_acknowledges_nothing),
         ORDER_TEST(a_spool_that_cannot_be_read_is_refused_at_the_start),
