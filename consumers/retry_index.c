@@ -22,8 +22,16 @@ struct ferry_retry_lane {
     struct ferry_retry_lane *next; /* in the bucket */
 };
 
+/* How many rows of one route a log holds. Routes are few, rows are not. */
+struct tally {
+    const char *route; /* one of the index's names */
+    size_t rows;
+    struct tally *next;
+};
+
 struct partition {
     int64_t position;
+    struct tally *tallies;
     struct ferry_retry_row *first, *last;
     struct ferry_timers due;
     size_t lanes;
@@ -80,8 +88,13 @@ void ferry_retry_index_free(struct ferry_retry_index *index)
         next = name->next;
         free(name);
     }
-    for (int32_t i = 0; i < index->width; i++)
+    for (int32_t i = 0; i < index->width; i++) {
         ferry_timers_done(&index->partitions[i].due);
+        for (struct tally *tally = index->partitions[i].tallies, *next; tally != NULL; tally = next) {
+            next = tally->next;
+            free(tally);
+        }
+    }
     free(index->rows);
     free(index->lanes);
     free(index->partitions);
@@ -121,6 +134,19 @@ static const char *keep_name(struct ferry_retry_index *index, struct ferry_slice
     name->next = index->names;
     index->names = name;
     return name->text;
+}
+
+/* The route's tally in that log, made if need be. NULL when memory ran out. */
+static struct tally *keep_tally(struct partition *home, const char *route)
+{
+    struct tally *tally = home->tallies;
+    while (tally != NULL && tally->route != route)
+        tally = tally->next;
+    if (tally != NULL || (tally = calloc(1, sizeof *tally)) == NULL)
+        return tally;
+    *tally = (struct tally){.route = route, .next = home->tallies};
+    home->tallies = tally;
+    return tally;
 }
 
 /* ---- rows by identity ---- */
@@ -304,12 +330,14 @@ static void join_log(struct partition *partition, struct ferry_retry_row *row)
     row->log_behind = before != NULL ? before->log_behind : partition->first;
     *(before != NULL ? &before->log_behind : &partition->first) = row;
     *(row->log_behind != NULL ? &row->log_behind->log_before : &partition->last) = row;
+    ++*row->tally;
 }
 
 static void leave_log(struct partition *partition, struct ferry_retry_row *row)
 {
     *(row->log_before != NULL ? &row->log_before->log_behind : &partition->first) = row->log_behind;
     *(row->log_behind != NULL ? &row->log_behind->log_before : &partition->last) = row->log_before;
+    --*row->tally;
 }
 
 /* ---- outstanding, and not ---- */
@@ -338,7 +366,8 @@ static struct ferry_retry_row *new_row(struct ferry_retry_index *index, const st
                                        struct ferry_slice key, int32_t partition, int64_t offset)
 {
     const char *route = keep_name(index, note->route), *topic = keep_name(index, note->origin.topic);
-    if (route == NULL || topic == NULL)
+    struct tally *tally = route != NULL ? keep_tally(partition_of(index, partition), route) : NULL;
+    if (tally == NULL || topic == NULL)
         return NULL;
     uint64_t id = ferry_lane_id(note->route, note->origin.topic, note->origin.partition, key);
     struct ferry_retry_lane *lane = find_lane(index, id, partition);
@@ -353,6 +382,7 @@ static struct ferry_retry_row *new_row(struct ferry_retry_index *index, const st
                                     .origin_offset = note->origin.offset,
                                     .partition = partition,
                                     .offset = offset,
+                                    .tally = &tally->rows,
                                     .changed = offset,
                                     .settled = -1,
                                     .first_failure_ms = note->first_failure_ms,
@@ -508,8 +538,9 @@ size_t ferry_retry_index_count(const struct ferry_retry_index *index, int32_t pa
 {
     const struct partition *home = partition_of(index, partition);
     size_t count = 0;
-    for (const struct ferry_retry_row *row = home != NULL ? home->first : NULL; row != NULL; row = row->log_behind)
-        count += route == NULL || strcmp(row->route, route) == 0;
+    for (const struct tally *tally = home != NULL ? home->tallies : NULL; tally != NULL; tally = tally->next)
+        if (route == NULL || strcmp(tally->route, route) == 0)
+            count += tally->rows;
     return count;
 }
 

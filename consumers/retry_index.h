@@ -35,6 +35,7 @@ struct ferry_retry_row {
     struct ferry_retry_lane *lane;
     struct ferry_retry_row *lane_before, *lane_behind; /* by origin offset */
     struct ferry_retry_row *log_before, *log_behind;   /* in the partition, by offset */
+    size_t *tally;                                     /* of its route's rows in there */
     struct ferry_retry_row *next;                      /* in the bucket of its identity */
 };
 
@@ -72,7 +73,7 @@ bool ferry_retry_index_blocks(const struct ferry_retry_index *index, uint64_t la
 /* The outstanding entry of that route and origin, or NULL. */
 struct ferry_retry_row *ferry_retry_index_find(const struct ferry_retry_index *index, struct ferry_slice route,
                                                const struct ferry_origin *origin);
-/* How many entries of the partition wait, for that route (NULL: any). Walks over them. */
+/* How many entries of the partition wait, for that route (NULL: any). */
 size_t ferry_retry_index_count(const struct ferry_retry_index *index, int32_t partition, const char *route);
 
 /* ---- work ---- */

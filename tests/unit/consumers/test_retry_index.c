@@ -259,6 +259,31 @@ static void a_topic_that_was_made_anew_begins_anew(void **state)
     assert_int_equal(ferry_retry_index_settled(waiting, 1), 0);
 }
 
+static void each_route_is_counted_for_itself_whatever_becomes_of_its_entries(void **state)
+{
+    (void)state;
+    struct ferry_retry_note other = note_of(FERRY_RETRY_ENTRY, 20, 50);
+    other.route = FERRY_SLICE("q");
+    for (int64_t i = 0; i < 4; i++)
+        read_fact(i, FERRY_RETRY_ENTRY, 10 + i, "k", 5);
+    assert_int_equal(ferry_retry_index_read(waiting, &other, FERRY_SLICE("k"), 1, 4), FERRY_OK);
+    assert_int_equal(ferry_retry_index_count(waiting, 1, "r"), 4);
+    assert_int_equal(ferry_retry_index_count(waiting, 1, "q"), 1);
+    assert_int_equal(ferry_retry_index_count(waiting, 1, NULL), 5);
+    assert_int_equal(ferry_retry_index_count(waiting, 0, NULL), 0);
+    learn_fact(5, FERRY_RETRY_DONE, 10, "k", 0); /* ahead of the reader */
+    read_fact(5, FERRY_RETRY_DONE, 10, "k", 0);
+    read_fact(6, FERRY_RETRY_DONE, 10, "k", 0);
+    assert_int_equal(ferry_retry_index_count(waiting, 1, "r"), 3);
+    assert_int_equal(take(5), 11);
+    ferry_retry_index_lose(waiting, taken);
+    assert_int_equal(ferry_retry_index_count(waiting, 1, "r"), 2);
+    assert_int_equal(ferry_retry_index_count(waiting, 1, "q"), 1);
+    read_fact(0, FERRY_RETRY_ENTRY, 30, "k", 5); /* the topic was made anew */
+    assert_int_equal(ferry_retry_index_count(waiting, 1, "r"), 1);
+    assert_int_equal(ferry_retry_index_count(waiting, 1, "q"), 0);
+}
+
 static void thousands_of_lanes_and_entries_are_held(void **state)
 {
     (void)state;
@@ -298,6 +323,7 @@ int main(void)
         TEST(a_postponed_head_keeps_its_token),
         TEST(an_entry_whose_record_is_gone_lets_the_lane_go_on),
         TEST(a_topic_that_was_made_anew_begins_anew),
+        TEST(each_route_is_counted_for_itself_whatever_becomes_of_its_entries),
         TEST(thousands_of_lanes_and_entries_are_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
