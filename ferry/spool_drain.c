@@ -268,6 +268,23 @@ static void send_all(struct drain *drain, size_t count)
     wait_for_reports(drain);
 }
 
+/* Kafka says "too large" of a whole batch, which one large row spoils for the others: of which it is true shows when
+ * each is sent alone. */
+static void send_refused_alone(struct drain *drain, size_t count)
+{
+    for (size_t i = 0; count > 1 && i < count; i++) {
+        struct slot *slot = &drain->slots[i];
+        if (slot->code != FERRY_RECORD_TOO_LARGE)
+            continue;
+        slot->code = FERRY_STOPPING;
+        snprintf(slot->reason, sizeof slot->reason, "interrupted");
+        if (drain->gave_up || ferry_console_interrupted() || drain->topics[slot->topic].stopped)
+            continue;
+        send_slot(drain, slot);
+        wait_for_reports(drain);
+    }
+}
+
 /* ---- a chunk ---- */
 
 /* The rows of topics that go on, each in a slot. */
@@ -311,6 +328,7 @@ static enum ferry_code drain_chunk(struct drain *drain, bool *more, struct ferry
     if (code != FERRY_OK)
         return code;
     send_all(drain, filled);
+    send_refused_alone(drain, filled);
     return settle(drain, filled, error);
 }
 

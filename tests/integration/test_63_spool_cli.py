@@ -145,6 +145,20 @@ def test_drain_brings_everything_to_kafka_in_order(away, kafka, prefix):
     assert [(o["command"], o["count"]) for o in journal] == [("spool drain", 300)]
 
 
+def test_only_the_row_that_is_too_large_is_set_aside_though_kafka_refuses_its_whole_batch(away, kafka, prefix):
+    ferry = away()
+    ferry.config["topics"]["config"] = {"max.message.bytes": "20000"}
+    ferry.write()
+    bridge, ids = spooled(ferry, 5)
+    large, small = event(data={"id": "one", "text": "x" * 30000}), event(data={"id": "one"})
+    assert [bridge.post(one).status for one in (large, small)] == [202, 202]
+    bridge.stop()
+    point_at(ferry, kafka)
+    done = spool(ferry, "drain", "--json", limit=60)
+    assert json.loads(done.stdout) == {"drained": 6, "set_aside": 1, "left": 0}, done.stderr
+    assert [r.id for r in records.read(kafka, f"{prefix}.other", lambda rs: len(rs) >= 6)] == [*ids, small["id"]]
+
+
 def test_drain_without_kafka_gives_up_and_loses_nothing(away, kafka, prefix):
     ferry = away()
     bridge, ids = spooled(ferry, 20)
