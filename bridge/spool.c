@@ -351,6 +351,7 @@ static void look_around(struct ferry_spool *spool, struct ferry_metrics *metrics
     spool->rows = ferry_spool_file_rows(spool->file);
     spool->used_bytes = ferry_spool_file_used_bytes(spool->file);
     spool->has_room = ferry_spool_file_has_reserve(spool->file);
+    spool->mended_ms = ferry_clock_mono_ms(); /* opening it was an attempt */
     spool->rows_gauge = single(metrics, FERRY_GAUGE, "ferry_spool_events", "Events on disk that are not in Kafka yet");
     spool->bytes_gauge = single(metrics, FERRY_GAUGE, "ferry_spool_bytes", "Disk pages that the spool uses");
     spool->oldest_gauge = single(metrics, FERRY_GAUGE, "ferry_spool_oldest_seconds", "Age of the oldest event on disk");

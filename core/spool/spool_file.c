@@ -185,8 +185,40 @@ static enum ferry_code open_reserve(struct ferry_spool_file *file, const char *d
     if (file->reserve_fd < 0)
         return ferry_fail(error, FERRY_SYSTEM, "spool: cannot write %s: %s; give it to this user", path,
                           strerror(errno));
-    file->has_reserve = posix_fallocate(file->reserve_fd, 0, RESERVE_BYTES) == 0;
     return FERRY_OK;
+}
+
+static void close_database(struct ferry_spool_file *file)
+{
+    for (int i = 0; i < STATEMENTS; i++) {
+        sqlite3_finalize(file->statements[i]);
+        file->statements[i] = NULL;
+    }
+    sqlite3_close(file->writing);
+    file->writing = NULL;
+}
+
+static enum ferry_code try_database(struct ferry_spool_file *file, const char *directory, struct ferry_error *error)
+{
+    enum ferry_code code =
+        ferry_spool_connect(directory, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &file->writing, error);
+    return code == FERRY_OK ? open_tables(file, directory, error) : code;
+}
+
+/* SQLite needs some room to open a file at all, if only for the shared memory beside it. On a full disk that is what
+ * the reserve has: a disk that others have filled is no reason not to start. */
+static enum ferry_code open_database(struct ferry_spool_file *file, const char *directory, struct ferry_error *error)
+{
+    enum ferry_code code = try_database(file, directory, error);
+    int failure = sqlite3_errcode(file->writing);
+    if (code == FERRY_OK)
+        file->has_reserve = posix_fallocate(file->reserve_fd, 0, RESERVE_BYTES) == 0;
+    if (code == FERRY_OK || (failure != SQLITE_FULL && failure != SQLITE_IOERR))
+        return code;
+    close_database(file);
+    if (ftruncate(file->reserve_fd, 0) != 0)
+        return code;
+    return try_database(file, directory, error);
 }
 
 /* What a crash after a failed fsync left in the log is settled before anything is added to it. A full disk is no reason
@@ -209,11 +241,9 @@ enum ferry_code ferry_spool_file_open(const char *directory, struct ferry_spool_
     file->lock_fd = file->reserve_fd = -1;
     enum ferry_code code = lock_directory(directory, &file->lock_fd, error);
     if (code == FERRY_OK)
-        code = ferry_spool_connect(directory, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &file->writing, error);
-    if (code == FERRY_OK)
-        code = open_tables(file, directory, error);
-    if (code == FERRY_OK)
         code = open_reserve(file, directory, error);
+    if (code == FERRY_OK)
+        code = open_database(file, directory, error);
     if (code == FERRY_OK)
         code = settle_log(file, directory, error);
     if (code == FERRY_OK)
@@ -230,10 +260,8 @@ void ferry_spool_file_close(struct ferry_spool_file *file)
 {
     if (file == NULL)
         return;
-    for (int i = 0; i < STATEMENTS; i++)
-        sqlite3_finalize(file->statements[i]);
     sqlite3_close(file->reading);
-    sqlite3_close(file->writing);
+    close_database(file);
     if (file->reserve_fd >= 0)
         close(file->reserve_fd);
     if (file->lock_fd >= 0)

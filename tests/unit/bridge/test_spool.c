@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "bridge/spool.h"
@@ -286,6 +287,45 @@ static void while_the_disk_is_full_the_reserve_is_not_there(void **state)
     set_write(NULL);
 }
 
+/* A disk that others have filled: there is no room but for what the reserve gives away. */
+static char reserve_path[128];
+
+static ssize_t write_in_place_of_the_reserve(int fd, const void *bytes, size_t count, off64_t at)
+{
+    struct stat reserve;
+    if (stat(reserve_path, &reserve) == 0 && reserve.st_size == 0)
+        return pwrite64(fd, bytes, count, at);
+    errno = ENOSPC;
+    return -1;
+}
+
+/* Ours stands before the C library's. */
+int fstatvfs(int fd, struct statvfs *disk)
+{
+    struct stat file;
+    *disk = (struct statvfs){.f_frsize = 4096, .f_bavail = reserve_path[0] != '\0' ? 0 : 1 << 20};
+    return fstat(fd, &file);
+}
+
+static void a_full_disk_is_no_reason_not_to_start(void **state)
+{
+    struct fixture *fixture = *state;
+    append(fixture, 1, "a", "x");
+    ferry_spool_close(fixture->spool);
+    fixture->spool = NULL;
+    snprintf(reserve_path, sizeof reserve_path, "%s/reserve", fixture->directory);
+    set_write((sqlite3_syscall_ptr)write_in_place_of_the_reserve);
+    open_spool(fixture, 1 << 24);
+    assert_int_equal(refusal(fixture, 2), FERRY_SPOOL_FULL);
+    assert_rows(fixture, "a", "1:x");
+    assert_true(ferry_spool_delete(fixture->spool, 1));
+    settle(fixture);
+    assert_rows(fixture, "a", "");
+    set_write(NULL);
+    reserve_path[0] = '\0';
+    wait_until_it_accepts(fixture);
+}
+
 /* ---- a disk whose fsync fails ---- */
 
 static atomic_int failing_fsyncs;
@@ -458,6 +498,7 @@ int main(void)
         SPOOL_TEST(a_full_spool_refuses_and_takes_again_when_rows_are_gone),
         SPOOL_TEST(a_row_that_could_not_be_deleted_on_a_full_disk_goes_when_there_is_room),
         SPOOL_TEST(while_the_disk_is_full_the_reserve_is_not_there),
+        SPOOL_TEST(a_full_disk_is_no_reason_not_to_start),
         SPOOL_TEST(a_failed_fsync_refuses_its_batch_for_good_and_the_spool_mends_itself),
         SPOOL_TEST(while_every_fsync_fails_nothing_is_acknowledged),
         SPOOL_TEST(a_read_takes_a_few_mebibytes_at_most),
