@@ -139,6 +139,7 @@ struct ferry_held_partition {
     bool revoking; /* nothing is begun or put off any more */
     bool gone;     /* not ours any more: nothing is stored */
     int64_t stored;
+    int64_t rests_until_ms; /* of the retry topic: it could not be read, and is tried again then (monotonic) */
 };
 
 /* A record that is held, with the event in it. Shared by its tasks. */

@@ -17,7 +17,8 @@ enum {
     LONGEST_SLEEP_MS = 1000,
     AGAIN_MS = 1000, /* after a broker that did not answer */
     POLL_MS = 100,
-    PATIENCE_MS = 10000, /* for one record */
+    PATIENCE_MS = 10000, /* for one record … */
+    REST_MS = 10000,     /* … then its partition is left alone for so long */
     FAR = 1000           /* records that are read over rather than jumped over */
 };
 
@@ -52,7 +53,8 @@ static int64_t pick(struct retriever *retriever)
         const struct ferry_held_partition *partition = engine->partitions[i];
         if (!partition->retry || !ferry_partition_may_begin(partition))
             continue;
-        int64_t due_ms = pick_from(retriever, partition, now_ms);
+        int64_t due_ms = partition->rests_until_ms > ferry_clock_mono_ms() ? now_ms + LONGEST_SLEEP_MS
+                                                                           : pick_from(retriever, partition, now_ms);
         next_ms = due_ms < next_ms ? due_ms : next_ms;
     }
     return next_ms;
@@ -145,8 +147,13 @@ static enum ferry_code fetch(struct retriever *retriever, const struct ferry_ret
             return FERRY_OK;
         }
         ferry_fetched_free(fetched);
-        if (ferry_clock_mono_ms() > until_ms || ferry_engine_is_stopping(retriever->engine))
+        if (ferry_engine_is_stopping(retriever->engine))
             return FERRY_KAFKA;
+        if (ferry_clock_mono_ms() > until_ms) {
+            ferry_log(FERRY_LOG_WARN, "a record of the retry topic does not come",
+                      FERRY_FIELDS(ferry_number("partition", row->partition), ferry_number("offset", row->offset)));
+            return FERRY_KAFKA;
+        }
     }
     return FERRY_OK;
 }
@@ -195,8 +202,8 @@ static void lose(struct ferry_engine *engine, struct ferry_retry_row *row)
     ferry_engine_unlock(engine);
 }
 
-/* Takes the record. False: there is no memory for it now; the row is still the caller's. */
-static bool begin(struct retriever *retriever, struct ferry_fetched *fetched, struct ferry_retry_row *row)
+/* Takes the record. Fails with FERRY_MEMORY: the row is still the caller's. */
+static enum ferry_code begin(struct retriever *retriever, struct ferry_fetched *fetched, struct ferry_retry_row *row)
 {
     struct ferry_engine *engine = retriever->engine;
     struct ferry_retry_note note;
@@ -208,7 +215,7 @@ static bool begin(struct retriever *retriever, struct ferry_fetched *fetched, st
         ferry_fetched_free(fetched);
         if (!ours)
             lose(engine, row);
-        return !ours;
+        return ours ? FERRY_MEMORY : FERRY_OK;
     }
     delivery->note = note;
     ferry_engine_lock(engine);
@@ -217,18 +224,10 @@ static bool begin(struct retriever *retriever, struct ferry_fetched *fetched, st
         ferry_retry_index_put_back(engine->retries, row); /* not ours any more, or done by somebody */
     }
     ferry_engine_unlock(engine);
-    return true;
+    return FERRY_OK;
 }
 
 /* ---- rounds ---- */
-
-static void put_back(struct ferry_engine *engine, struct ferry_retry_row *const *rows, size_t count)
-{
-    ferry_engine_lock(engine);
-    for (size_t i = 0; i < count; i++)
-        ferry_retry_index_put_back(engine->retries, rows[i]);
-    ferry_engine_unlock(engine);
-}
 
 static bool is_near(struct retriever *retriever, const struct ferry_retry_row *row)
 {
@@ -238,24 +237,61 @@ static bool is_near(struct retriever *retriever, const struct ferry_retry_row *r
     return position >= 0 && position <= row->offset && row->offset - position < FAR;
 }
 
-/* Returns how many rows it has dealt with. */
-static size_t retrieve_round(struct retriever *retriever, const struct ferry_config *config)
+/* FERRY_KAFKA, FERRY_MEMORY: it cannot be had now. */
+static enum ferry_code retrieve_row(struct retriever *retriever, const struct ferry_config *config,
+                                    struct ferry_retry_row *row)
 {
-    if (!learn_effects(retriever, config))
-        return 0;
+    struct ferry_fetched *fetched;
+    if (!is_near(retriever, row) && !go_to(retriever, config, row))
+        return FERRY_KAFKA;
+    if (fetch(retriever, row, &fetched) != FERRY_OK)
+        return FERRY_KAFKA;
+    if (fetched != NULL)
+        return begin(retriever, fetched, row);
+    lose(retriever->engine, row);
+    return FERRY_OK;
+}
+
+static void put_back(struct ferry_engine *engine, struct ferry_retry_row *row)
+{
+    ferry_engine_lock(engine);
+    ferry_retry_index_put_back(engine->retries, row);
+    ferry_engine_unlock(engine);
+}
+
+/* A partition that cannot be read at the moment (it has no leader, or its log was cut) is no matter for the others. */
+static void let_rest(struct ferry_engine *engine, int32_t number)
+{
+    ferry_engine_lock(engine);
+    struct ferry_held_partition *partition =
+        ferry_partition_find(engine, ferry_slice_from(engine->retry_topic), number);
+    if (partition != NULL)
+        partition->rests_until_ms = ferry_clock_mono_ms() + REST_MS;
+    ferry_engine_unlock(engine);
+}
+
+/* The rows stand partition by partition. False: some were put back. */
+static bool retrieve_round(struct retriever *retriever, const struct ferry_config *config)
+{
+    struct ferry_engine *engine = retriever->engine;
+    bool learned = learn_effects(retriever, config), all = true;
+    int32_t unreadable = -1;
     for (size_t i = 0; i < retriever->count; i++) {
         struct ferry_retry_row *row = retriever->rows[i];
-        struct ferry_fetched *fetched;
-        if (!is_near(retriever, row) && !go_to(retriever, config, row))
-            return i;
-        if (fetch(retriever, row, &fetched) != FERRY_OK)
-            return i;
-        if (fetched == NULL)
-            lose(retriever->engine, row);
-        else if (!begin(retriever, fetched, row))
-            return i;
+        int32_t number = row->partition;
+        enum ferry_code code = FERRY_KAFKA;
+        if (learned && number != unreadable && !ferry_engine_is_stopping(engine)) {
+            code = retrieve_row(retriever, config, row);
+            unreadable = code == FERRY_KAFKA ? number : -1;
+        }
+        if (code == FERRY_OK)
+            continue;
+        if (number == unreadable)
+            let_rest(engine, number);
+        put_back(engine, row);
+        all = false;
     }
-    return retriever->count;
+    return all;
 }
 
 static void rest(struct retriever *retriever)
@@ -272,16 +308,14 @@ void *ferry_retriever_run(void *context)
     struct retriever retriever = {.engine = engine, .serial = UINT64_C(1) << 63};
     while (next_round(&retriever)) {
         struct ferry_generation *generation = ferry_engine_take_generation(engine);
-        size_t dealt = retrieve_round(&retriever, generation->config);
+        bool all = retrieve_round(&retriever, generation->config);
         ferry_engine_drop_generation(engine, generation);
         rest(&retriever);
-        if (dealt == retriever.count)
-            continue;
-        put_back(engine, retriever.rows + dealt, retriever.count - dealt);
-        if (!ferry_engine_is_stopping(engine))
+        if (!all && !ferry_engine_is_stopping(engine))
             usleep(AGAIN_MS * 1000);
     }
-    put_back(engine, retriever.rows, retriever.count);
+    for (size_t i = 0; i < retriever.count; i++)
+        put_back(engine, retriever.rows[i]);
     ferry_consumer_close(retriever.reader);
     return NULL;
 }

@@ -24,6 +24,7 @@ static struct ferry_engine engine;
 static struct ferry_arena arena;
 static struct ferry_record records[RECORDS];
 static bool holes[RECORDS];
+static bool first_unreadable;  /* partition 0 */
 static bool strangers;         /* a record of another partition comes before the wanted one */
 static bool stops;             /* the worker is told to stop while the marks are read */
 static int deliveries_to_fail; /* so many times there is no memory */
@@ -38,6 +39,8 @@ enum ferry_code ferry_reader_open_at(struct ferry_properties common, const struc
 {
     (void)common, (void)error;
     assert_int_equal(count, 1);
+    if (first_unreadable && partitions[0].partition == 0)
+        return FERRY_KAFKA;
     *out = calloc(1, sizeof **out);
     (*out)->of_marks = strcmp(partitions[0].topic, engine.effects_topic) == 0;
     (*out)->position = partitions[0].offset;
@@ -48,6 +51,8 @@ enum ferry_code ferry_reader_move(struct ferry_consumer *reader, const struct fe
                                   struct ferry_error *error)
 {
     (void)error;
+    if (first_unreadable && count > 0 && partitions[0].partition == 0)
+        return FERRY_KAFKA;
     if (count > 0)
         reader->position = partitions[0].offset;
     return FERRY_OK;
@@ -121,20 +126,20 @@ struct ferry_delivery *ferry_delivery_new(struct ferry_fetched *fetched, uint64_
 
 /* ---- the engine ---- */
 
-static void add_entry(int64_t offset)
+static void add_entry(int32_t partition, int64_t offset)
 {
     const char *const keys[RECORDS] = {"a", "b", "c", "d"};
     const struct ferry_record original = {.topic = FERRY_SLICE("t"), .key = ferry_slice_from(keys[offset])};
     const struct ferry_retry_note note = {.kind = FERRY_RETRY_ENTRY,
                                           .route = FERRY_SLICE("one"),
-                                          .origin = {FERRY_SLICE("t"), 0, 10 + offset},
+                                          .origin = {FERRY_SLICE("t"), partition, 10 + offset},
                                           .attempts = 1,
                                           .first_failure_ms = 1000,
                                           .due_ms = 2000};
     assert_int_equal(ferry_retry_entry_make(&note, &original, engine.retry_topic, &arena, &records[offset]), FERRY_OK);
-    records[offset].partition = 0;
+    records[offset].partition = partition;
     records[offset].offset = offset;
-    assert_int_equal(ferry_retry_index_read(engine.retries, &note, original.key, 0, offset), FERRY_OK);
+    assert_int_equal(ferry_retry_index_read(engine.retries, &note, original.key, partition, offset), FERRY_OK);
 }
 
 static int setup(void **state)
@@ -147,15 +152,15 @@ static int setup(void **state)
                                         &findings, &error),
                      FERRY_OK);
     assert_int_equal(ferry_engine_init(&engine, &ferry_slack_channel, config, NULL), FERRY_OK);
-    assert_int_equal(ferry_retry_index_widen(engine.retries, 1), FERRY_OK);
+    assert_int_equal(ferry_retry_index_widen(engine.retries, 2), FERRY_OK);
     assert_int_equal(ferry_partition_add(&engine, engine.retry_topic, 0), FERRY_OK);
     engine.partitions[0]->restoring = false;
     engine.retry_width = 1;
     memset(holes, 0, sizeof holes);
-    strangers = stops = false;
+    strangers = stops = first_unreadable = false;
     deliveries_to_fail = 0;
     for (int64_t offset = 0; offset < RECORDS; offset++)
-        add_entry(offset);
+        add_entry(0, offset);
     return 0;
 }
 
@@ -167,27 +172,37 @@ static int teardown(void **state)
     return 0;
 }
 
-static size_t tasks(void)
+static size_t tasks_of(size_t partition)
 {
     ferry_engine_lock(&engine);
-    size_t count = engine.partitions[0]->tasks;
+    size_t count = engine.partitions[partition]->tasks;
     ferry_engine_unlock(&engine);
     return count;
 }
 
+static size_t tasks(void)
+{
+    return tasks_of(0);
+}
+
 /* Lets the retriever work until there are so many tasks, or for a while. */
-static void retrieve(size_t wanted)
+static void retrieve_from(size_t partition, size_t wanted)
 {
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, ferry_retriever_run, &engine), 0);
     int64_t until_ms = ferry_clock_mono_ms() + FOUND_MS;
-    while (tasks() < wanted && !ferry_engine_is_stopping(&engine) && ferry_clock_mono_ms() < until_ms)
+    while (tasks_of(partition) < wanted && !ferry_engine_is_stopping(&engine) && ferry_clock_mono_ms() < until_ms)
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     ferry_engine_lock(&engine);
     engine.stopping = true;
     pthread_cond_broadcast(&engine.retrieve);
     ferry_engine_unlock(&engine);
     pthread_join(thread, NULL);
+}
+
+static void retrieve(size_t wanted)
+{
+    retrieve_from(0, wanted);
 }
 
 static size_t waiting(void)
@@ -245,6 +260,19 @@ static void nothing_begins_when_the_marks_were_not_read_to_their_end(void **stat
     assert_int_equal(waiting(), RECORDS);
 }
 
+static void a_partition_that_cannot_be_read_does_not_keep_back_the_others(void **state)
+{
+    (void)state;
+    assert_int_equal(ferry_partition_add(&engine, engine.retry_topic, 1), FERRY_OK);
+    engine.partitions[1]->restoring = false;
+    add_entry(1, 2); /* in its place: the other partition's record */
+    first_unreadable = true;
+    retrieve_from(1, 1);
+    assert_int_equal(tasks_of(1), 1);
+    assert_int_equal(tasks_of(0), 0);
+    assert_int_equal(waiting(), RECORDS);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -253,6 +281,7 @@ int main(void)
         TEST(what_is_not_in_the_topic_any_more_is_given_up),
         TEST(what_there_is_no_memory_for_comes_again),
         TEST(a_record_of_another_partition_is_not_taken_for_it),
+        TEST(a_partition_that_cannot_be_read_does_not_keep_back_the_others),
         TEST(nothing_begins_when_the_marks_were_not_read_to_their_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
