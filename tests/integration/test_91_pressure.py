@@ -76,6 +76,21 @@ def test_bodies_that_take_their_time_make_room_after_five_seconds(make, settings
     crowd.stop()
 
 
+def test_a_body_whose_end_comes_with_the_eviction_is_cut_and_costs_nothing(make, settings):
+    """What the system has taken is read even then: nothing of it may keep the shard busy."""
+    bridge = make(settings, {"bridge": {"limits": {"connections": 1}, "webhooks": [WEBHOOK]}}).start("bridge")
+    with socket.create_connection(("127.0.0.1", bridge.port), timeout=5) as slow:
+        slow.sendall(b"POST /webhooks/qlik HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                     b"Qlik-Signature: " + b"0" * 64 + b"\r\nContent-Length: 10\r\n\r\n{")
+        time.sleep(5.2)  # a body has as much time, whatever else happens
+        bridge.signal(signal.SIGSTOP)
+        slow.sendall(b" " * 9)
+        with socket.create_connection(("127.0.0.1", bridge.port)):
+            bridge.signal(signal.SIGCONT)
+            assert slow.recv(4096).startswith(b"HTTP/1.1 503 ")
+            assert slow.recv(4096) == b""
+
+
 def test_a_reader_that_does_not_read_is_cut(make, settings):
     limits = {"request_timeout": "1s", "header_timeout": "1s"}
     bridge = make(settings, {"bridge": {"limits": limits, "ack_timeout": "500ms", "webhooks": [WEBHOOK]}}).start("bridge")
