@@ -63,6 +63,13 @@ static bool waits_outside(const struct ferry_engine *engine, const struct ferry_
     return engine->retry_width > 0 && next_ms - task->first_failure_ms > ferry_engine_worker(engine)->retry_in_lane_ms;
 }
 
+/* Others shall not have to hear it, also when there is no other attempt of this one. The lock is held. */
+static void leave_alone(const struct ferry_slot *slot, const struct ferry_next *next, int64_t now_ms)
+{
+    if (next->busy && slot->destination != NULL)
+        ferry_pace_block(&slot->destination->pace, now_ms + next->delay_ms);
+}
+
 /* The lane waits, here or in the retry topic. */
 static void again(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_next *next, int64_t now_ms)
 {
@@ -73,8 +80,7 @@ static void again(struct ferry_engine *engine, struct ferry_task *task, const st
     ferry_engine_lock(engine);
     if (task->first_failure_ms == 0)
         task->first_failure_ms = wall_ms;
-    if (next->code == FERRY_HTTP_BUSY && task->slot->destination != NULL)
-        ferry_pace_block(&task->slot->destination->pace, now_ms + next->delay_ms);
+    leave_alone(task->slot, next, now_ms);
     bool outside = waits_outside(engine, task, due_ms);
     task->failed = !outside;
     if (!outside)
@@ -98,6 +104,7 @@ static void bury(struct ferry_engine *engine, struct ferry_task *task, const str
 {
     bool doubtful = next->outcome == FERRY_OUTCOME_DOUBTFUL;
     ferry_engine_lock(engine);
+    leave_alone(task->slot, next, now_ms);
     if (doubtful)
         ferry_once_mark_doubt(engine->once, &task->key, ferry_clock_wall_ms());
     else if (next->code == FERRY_DESTINATION_DEAD)

@@ -9,8 +9,11 @@ static void decide_retry(const struct ferry_verdict *verdict, const struct ferry
 {
     int64_t backoff_ms = ferry_backoff_ms(worker->retry_first_ms, worker->retry_max_ms, attempts, random);
     int64_t delay_ms = ferry_backoff_obey_ms(verdict->retry_after_ms, backoff_ms, random);
-    *next = (struct ferry_next){
-        .kind = FERRY_NEXT_AGAIN, .outcome = FERRY_OUTCOME_RETRY, .code = verdict->code, .delay_ms = delay_ms};
+    *next = (struct ferry_next){.kind = FERRY_NEXT_AGAIN,
+                                .outcome = FERRY_OUTCOME_RETRY,
+                                .code = verdict->code,
+                                .delay_ms = delay_ms,
+                                .busy = verdict->code == FERRY_HTTP_BUSY};
     snprintf(next->reason, sizeof next->reason, "%s", verdict->reason);
     if (failing_ms + delay_ms <= worker->retry_for_ms)
         return;

@@ -16,6 +16,7 @@ struct ferry_next {
     enum ferry_outcome outcome;
     enum ferry_code code; /* of AGAIN and BURY */
     int64_t delay_ms;
+    bool busy; /* AGAIN and BURY: the destination takes nothing more for `delay_ms` */
     char reason[512];
 };
 

@@ -555,6 +555,24 @@ static void too_many_requests_hold_the_whole_digest(void **state)
     assert_int_equal(offset_of(engine), 3);
 }
 
+static void who_is_given_up_because_of_a_long_wait_leaves_the_wait_to_the_others(void **state)
+{
+    struct ferry_engine *engine = *state;
+    deliver(engine, 0, "a", "one");
+    work_until(engine, 1);
+    partition_of(engine, 0)->first->first_failure_ms = ferry_clock_wall_ms() - 3500000; /* of the hour of `retry.for` */
+    deliver(engine, 1, "b", "one");
+    answer_with(0, &(struct ferry_answer){.exchange = FERRY_EXCHANGE_ANSWERED,
+                                          .status = 429,
+                                          .body = FERRY_SLICE("rate_limited"),
+                                          .retry_after_ms = 1800000});
+    assert_int_equal(bury(engine), 1);
+    pass(2 * WINDOW_MS);
+    work(engine);
+    assert_int_equal(call_count, 1);
+    assert_true(engine->destinations->pace.blocked_ms > ferry_clock_mono_ms() + 1700000);
+}
+
 static void what_is_refused_together_is_sent_singly_and_in_order(void **state)
 {
     struct ferry_engine *engine = *state;
@@ -781,6 +799,7 @@ int main(void)
         TEST(behind_a_failure_nobody_of_the_lane_slips_through),
         TEST(a_failure_stops_those_too_who_are_about_to_depart),
         TEST(too_many_requests_hold_the_whole_digest),
+        TEST(who_is_given_up_because_of_a_long_wait_leaves_the_wait_to_the_others),
         TEST(what_is_refused_together_is_sent_singly_and_in_order),
         TEST(a_dead_destination_parks_the_routes_of_the_digest),
         TEST(a_lost_answer_is_a_possible_repeat_of_each),
