@@ -537,7 +537,7 @@ void ferry_marks_close(struct ferry_engine *engine);
  * `width`, or NULL: all. False: it has to be tried again. Any thread without the lock; waits. */
 bool ferry_marks_catch_up(struct ferry_engine *engine, const struct ferry_config *config, const bool *wanted,
                           int32_t width);
-/* How many partitions the topic has for us; 0: there is none, -1: no broker answered. Waits. */
+/* How many partitions the topic has for us; 0: there is none, -1: no broker could say. Waits. */
 int32_t ferry_engine_look_at_width(struct ferry_engine *engine, const struct ferry_config *config, const char *topic);
 /* The properties of the worker's clients: the common ones, its own, and `more` behind them (as many as there are before
  * a NULL name). In the arena. */

@@ -98,7 +98,9 @@ int32_t ferry_engine_look_at_width(struct ferry_engine *engine, const struct fer
                                             (struct ferry_topic_list){&topic, 1}, LOOK_MS, &result, &error);
     if (code != FERRY_OK)
         return -1;
-    return result.state == FERRY_TOPIC_EXISTS && result.partitions > 0 ? result.partitions : 0;
+    if (result.state == FERRY_TOPIC_MISSING || result.state == FERRY_TOPIC_DENIED)
+        return 0;
+    return result.state == FERRY_TOPIC_EXISTS && result.partitions > 0 ? result.partitions : -1; /* it is being made */
 }
 
 /* The width, or 0 without the topic; waits for a broker. */

@@ -10,6 +10,7 @@
 
 #include "consumers/engine.h"
 #include "core/clock.h"
+#include "core/kafka/admin.h"
 
 enum { RECORDS = 4, FOUND_MS = 5000 };
 
@@ -82,6 +83,18 @@ static struct ferry_fetched *fetch(const struct ferry_record *record)
     struct ferry_fetched *fetched = calloc(1, sizeof *fetched);
     fetched->record = *record;
     return fetched;
+}
+
+static struct ferry_topic_result looked;
+static enum ferry_code look_code;
+
+enum ferry_code ferry_admin_look(const struct ferry_config *config, struct ferry_properties overrides,
+                                 struct ferry_topic_list topics, int timeout_ms, struct ferry_topic_result *results,
+                                 struct ferry_error *error)
+{
+    (void)config, (void)overrides, (void)topics, (void)timeout_ms, (void)error;
+    results[0] = looked;
+    return look_code;
 }
 
 struct ferry_fetched *ferry_consumer_poll(struct ferry_consumer *reader, int timeout_ms)
@@ -273,6 +286,24 @@ static void a_partition_that_cannot_be_read_does_not_keep_back_the_others(void *
     assert_int_equal(waiting(), RECORDS);
 }
 
+static int32_t width(enum ferry_code code, enum ferry_topic_state state, int partitions)
+{
+    look_code = code;
+    looked = (struct ferry_topic_result){.state = state, .partitions = partitions};
+    return ferry_engine_look_at_width(&engine, engine.current->config, "topic");
+}
+
+static void a_topic_that_may_be_there_is_not_taken_for_missing(void **state)
+{
+    (void)state;
+    assert_int_equal(width(FERRY_OK, FERRY_TOPIC_EXISTS, 12), 12);
+    assert_int_equal(width(FERRY_OK, FERRY_TOPIC_MISSING, -1), 0);
+    assert_int_equal(width(FERRY_OK, FERRY_TOPIC_DENIED, -1), 0);
+    assert_int_equal(width(FERRY_OK, FERRY_TOPIC_EXISTS, 0), -1); /* being made */
+    assert_int_equal(width(FERRY_OK, FERRY_TOPIC_FAILED, -1), -1);
+    assert_int_equal(width(FERRY_KAFKA, FERRY_TOPIC_MISSING, -1), -1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -282,6 +313,7 @@ int main(void)
         TEST(what_there_is_no_memory_for_comes_again),
         TEST(a_record_of_another_partition_is_not_taken_for_it),
         TEST(a_partition_that_cannot_be_read_does_not_keep_back_the_others),
+        TEST(a_topic_that_may_be_there_is_not_taken_for_missing),
         TEST(nothing_begins_when_the_marks_were_not_read_to_their_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
