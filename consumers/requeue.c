@@ -63,7 +63,8 @@ static struct ferry_retry_note note_of(const struct ferry_task *task, struct fer
     return note;
 }
 
-/* `again` and `done` stand where their entry does, also when the topic was widened since. */
+/* `again` and `done` stand where their entry does, also when the topic was widened since. Any number will do when the
+ * topic has gone meanwhile. */
 static int32_t partition_of(struct ferry_engine *engine, const struct ferry_task *task)
 {
     if (task->row != NULL)
@@ -71,7 +72,7 @@ static int32_t partition_of(struct ferry_engine *engine, const struct ferry_task
     ferry_engine_lock(engine);
     int32_t width = engine->retry_width;
     ferry_engine_unlock(engine);
-    return ferry_retry_partition(task->delivery->fetched->record.partition, width);
+    return width > 0 ? ferry_retry_partition(task->delivery->fetched->record.partition, width) : 0;
 }
 
 static enum ferry_code make(const struct ferry_retry_note *note, const struct ferry_record *origin, const char *topic,

@@ -314,6 +314,19 @@ static struct ferry_retry_row *waiting_row(struct ferry_engine *engine, int64_t 
                                   &(struct ferry_origin){FERRY_SLICE("t"), 0, origin});
 }
 
+static void what_was_to_go_to_a_retry_topic_that_has_gone_stays(void **state)
+{
+    struct ferry_engine *engine = *state;
+    have_retry_topic(engine);
+    deliver(engine, 0, "k", "one", NULL);
+    struct ferry_task *failed = next(engine);
+    engine->retry_width = 0;
+    requeue(engine, failed);
+    assert_int_equal(engine->partitions[0]->tasks, 1);
+    assert_int_equal(failed->state, FERRY_TASK_WAITING);
+    assert_int_equal(engine->partitions[0]->offsets.next, -1);
+}
+
 static void what_goes_to_the_retry_topic_is_settled_with_the_report_and_blocks_its_lane(void **state)
 {
     struct ferry_engine *engine = *state;
@@ -460,6 +473,7 @@ int main(void)
         TEST(what_was_accepted_is_begun_while_it_waits_to_be_followed),
         TEST(a_lost_partition_ends_without_an_offset_and_without_a_leak),
         TEST(a_reload_keeps_routes_by_their_names),
+        TEST(what_was_to_go_to_a_retry_topic_that_has_gone_stays),
         TEST(what_goes_to_the_retry_topic_is_settled_with_the_report_and_blocks_its_lane),
         TEST(an_entry_goes_on_where_it_was_and_ends_with_its_note),
         TEST(an_entry_of_a_partition_that_goes_away_is_left_to_the_next_owner),
