@@ -3,9 +3,11 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-/* OpenSSL's secure heap serves both sides: our secrets, and the keys that its HMAC contexts keep. Large texts (a
- * request body that may hold a secret) stay out of it, so that they cannot crowd out a key. */
-enum { HEAP_BYTES = 2 << 20, SMALLEST_BYTES = 32, LARGEST_BYTES = 4 << 10 };
+/* OpenSSL's secure heap serves both sides: our secrets, and what it keeps there itself: private keys, and the seed of
+ * every thread's random numbers, without which no connection is made. So half of it is OpenSSL's, whatever secrets
+ * there are. Large texts (a request body that may hold a secret) stay out of it, so that they cannot crowd out a key.
+ */
+enum { HEAP_BYTES = 2 << 20, SMALLEST_BYTES = 32, LARGEST_BYTES = 4 << 10, OURS_BYTES = HEAP_BYTES / 2 };
 
 void ferry_secret_guard(void)
 {
@@ -14,7 +16,8 @@ void ferry_secret_guard(void)
 
 static char *room_for(size_t bytes)
 {
-    char *room = bytes <= LARGEST_BYTES ? OPENSSL_secure_malloc(bytes) : NULL;
+    bool fits = bytes <= LARGEST_BYTES && CRYPTO_secure_used() + LARGEST_BYTES <= OURS_BYTES;
+    char *room = fits ? OPENSSL_secure_malloc(bytes) : NULL;
     return room != NULL ? room : OPENSSL_malloc(bytes);
 }
 

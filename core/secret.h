@@ -10,7 +10,8 @@ struct ferry_secret {
 };
 
 /* From now on secrets of up to 4 KiB, and the keys of HMACs, lie in pages of their own: locked into memory where the
- * system allows it, left out of core dumps, with guard pages around them. Once, before other threads. */
+ * system allows it, left out of core dumps, with guard pages around them; while there is room, which is for hundreds of
+ * them. Once, before other threads. */
 void ferry_secret_guard(void);
 
 /* A copy; {NULL, 0} when memory ran out. */

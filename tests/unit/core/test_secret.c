@@ -4,6 +4,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <openssl/rand.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -85,6 +87,34 @@ static void a_text_too_large_for_the_guarded_pages_is_kept_elsewhere(void **stat
     ferry_secret_done(&secret);
 }
 
+/* A thread's own random numbers begin with a seed in the same pages. */
+static void *take_random(void *taken)
+{
+    unsigned char bytes[16];
+    *(bool *)taken = RAND_priv_bytes(bytes, sizeof bytes) == 1;
+    return NULL;
+}
+
+static void many_secrets_leave_room_for_what_openssl_itself_keeps_there(void **state)
+{
+    (void)state;
+    enum { MANY = 1000 };
+    static struct ferry_secret secrets[MANY];
+    static const char text[4000];
+    bool taken = false;
+    pthread_t thread;
+    ferry_secret_guard();
+    for (size_t i = 0; i < MANY; i++) {
+        secrets[i] = ferry_secret_copy(ferry_slice_of(text, sizeof text));
+        assert_non_null(secrets[i].ptr);
+    }
+    assert_int_equal(pthread_create(&thread, NULL, take_random, &taken), 0);
+    pthread_join(thread, NULL);
+    assert_true(taken);
+    for (size_t i = 0; i < MANY; i++)
+        ferry_secret_done(&secrets[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -94,6 +124,7 @@ int main(void)
         cmocka_unit_test(nothing_is_a_secret_without_bytes),
         cmocka_unit_test(a_guarded_secret_is_left_out_of_core_dumps),
         cmocka_unit_test(a_text_too_large_for_the_guarded_pages_is_kept_elsewhere),
+        cmocka_unit_test(many_secrets_leave_room_for_what_openssl_itself_keeps_there),
     };
     return cmocka_run_group_tests_name("secret", tests, NULL, NULL);
 }
