@@ -16,7 +16,8 @@ void ferry_secret_guard(void)
 
 static char *room_for(size_t bytes)
 {
-    bool fits = bytes <= LARGEST_BYTES && CRYPTO_secure_used() + LARGEST_BYTES <= OURS_BYTES;
+    bool fits = bytes <= LARGEST_BYTES && CRYPTO_secure_malloc_initialized() &&
+                CRYPTO_secure_used() + LARGEST_BYTES <= OURS_BYTES;
     char *room = fits ? OPENSSL_secure_malloc(bytes) : NULL;
     return room != NULL ? room : OPENSSL_malloc(bytes);
 }
