@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/program.h"
@@ -31,6 +32,7 @@ static const char usage[] =
     "      --event GLOB    events of this canonical name: 'app.*'\n"
     "      --from TIME     that failed at this time or later: 2026-11-22T10:00:00Z, 2026-11-22, -1h\n"
     "      --to TIME       that failed before\n"
+    "Without any, all of them are meant; where nobody can be asked, drop then wants --yes.\n"
     "\n"
     "  -c, --config FILE   the configuration (default: /etc/ferry/ferry.yaml, then ./ferry.yaml)\n"
     "      --all           also those that were redriven or dropped\n"
@@ -155,6 +157,18 @@ static int check_flags(const struct action *action, const struct ferry_dlq_reque
     return -1;
 }
 
+/* A bare `drop` means every letter there is. In a script, where nobody is asked, that is rather a filter forgotten. */
+static int check_selection(const struct action *action, const struct ferry_dlq_request *request,
+                           const struct texts *texts, size_t names)
+{
+    const struct ferry_dlq_filter *filter = &request->filter;
+    bool selects = names > 0 || filter->worker != NULL || filter->reason != NULL || filter->route != NULL ||
+                   filter->event != NULL || texts->from != NULL || texts->to != NULL;
+    if (action->run == ferry_dlq_drop && !selects && !request->yes && !request->dry_run && isatty(STDIN_FILENO) == 0)
+        return wrong_usage("drop which? name letters or a filter, or say --yes for all");
+    return -1;
+}
+
 /* ---- the whole ---- */
 
 static const struct action *find_action(const char *name)
@@ -211,6 +225,8 @@ int ferry_command_dlq(int argc, char **argv)
         code = check_times(&texts, &request.filter);
     if (code < 0 && action->run == ferry_dlq_show && names != 1)
         code = wrong_usage("show needs one letter, like mail/0/12");
+    if (code < 0)
+        code = check_selection(action, &request, &texts, names);
     struct ferry_config *config = NULL;
     if (code < 0)
         code = ferry_console_config(request.config, &config);

@@ -210,7 +210,7 @@ def fill(kafka, topic, letter, count, prefix):
 
 def test_letters_of_a_topic_that_was_made_anew_are_not_taken_for_handled_ones(ferry, dead, kafka, prefix):
     worker, _sent = dead(1)
-    assert dlq(ferry, "drop").returncode == 0
+    assert dlq(ferry, "drop", "--yes").returncode == 0
     record = records.read(kafka, f"{prefix}.operations")[0]
     long_ago = {**record.json(), "time": "2020-01-01T00:00:00.000Z"}
     records.produce(kafka, f"{prefix}.app.created", b"\xff", "k", {"ce_id": "y"})
@@ -235,7 +235,8 @@ def test_a_letter_that_is_not_there_and_kafka_that_is_not(ferry, dead):
 @pytest.mark.parametrize("arguments, word", [
     ([], "say what to do"), (["look"], "say what to do"), (["show"], "one letter"), (["list", "--worker", "fax"], "slack"),
     (["list", "--reason", "http-refuse"], "did you mean http-refused"), (["list", "--from", "soon"], "moments"),
-    (["list", "--yes"], "redrive and drop"), (["redrive", "--unmasked"], "show")])
+    (["list", "--yes"], "redrive and drop"), (["drop"], "--yes for all"), (["redrive", "--unmasked"], "show")])
 def test_wrong_usage_is_2_and_says_what_is_right(arguments, word):
-    done = subprocess.run([BIN / "ferry", "dlq", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([BIN / "ferry", "dlq", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          check=False)
     assert done.returncode == 2 and word in done.stderr and re.search("--help", done.stderr)
