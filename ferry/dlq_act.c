@@ -152,7 +152,7 @@ static int tell(const struct run *run, const char *what, size_t refused, enum fe
     if (run->request->json)
         printf("{\"run\": \"%s\", \"%s\": %zu, \"refused\": %zu}\n", run->id, what, run->done, refused);
     else
-        printf("%zu dead letters %s (run %s)\n", run->done, what, run->id);
+        printf("%zu dead letter%s %s (run %s)\n", run->done, run->done == 1 ? "" : "s", what, run->id);
     if (code != FERRY_OK)
         fprintf(stderr, "ferry: %s; %zu are left, run it again to go on\n", error->text, run->total - run->done);
     return code == FERRY_OK && run->done == run->total && refused == 0 ? FERRY_EXIT_DONE : FERRY_EXIT_FAILED;
@@ -165,7 +165,7 @@ static int rehearse(const struct ferry_dlq_request *request, const char *what, s
     if (request->json)
         printf("{\"%s%s\": %zu, \"refused\": %zu}\n", mood, what, count, refused);
     else if (request->dry_run)
-        printf("%zu dead letters would be %s\n", count, what);
+        printf("%zu dead letter%s would be %s\n", count, count == 1 ? "" : "s", what);
     else
         printf("there is no dead letter to be %s\n", what);
     return refused == 0 ? FERRY_EXIT_DONE : FERRY_EXIT_FAILED;

@@ -115,7 +115,7 @@ static void print_counts(const struct ferry_dlq *dlq, const struct ferry_letters
     for (size_t i = 0; i < letters->count; i++)
         sorted[i] = &letters->items[i];
     qsort(sorted, letters->count, sizeof *sorted, by_kind);
-    printf("%s%zu dead letters\n", letters->count > 0 ? "\n" : "", letters->count);
+    printf("%s%zu dead letter%s\n", letters->count > 0 ? "\n" : "", letters->count, letters->count == 1 ? "" : "s");
     for (size_t i = 0, first = 0; i < letters->count; i++)
         if (i + 1 == letters->count || by_kind(&sorted[i], &sorted[i + 1]) != 0) {
             FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer error;

@@ -338,7 +338,7 @@ static void explain(const struct answers *answers)
         "  ferry check -c %s --online\n"
         "  ferry-bridge -c %s\n",
         answers->config_path, answers->secrets_path,
-        answers->text[TENANT][0] != '\0' ? answers->text[TENANT] : "Management console → Webhooks → Create",
+        answers->text[TENANT][0] != '\0' ? answers->text[TENANT] : "Administration → Webhooks → Create",
         answers->text[TENANT][0] != '\0' ? "/console/webhooks → Create" : "", answers->secret,
         has_slack || has_mail ? "; for the routes of this file: " : "", has_slack ? "app.created, reload.finished" : "",
         has_slack && has_mail ? ", " : "", has_mail ? "user.created" : "", answers->config_path, answers->config_path);

@@ -80,7 +80,7 @@ static void print_partitions(const struct ferry_lag_worker *worker, int64_t now_
 void ferry_lag_print_text(const struct ferry_lag *lag, int64_t now_ms, bool all, FILE *out)
 {
     if (lag->worker_count == 0)
-        fputs("this configuration has no workers\n", out);
+        fputs("this configuration has no such worker: slack, mail and automation come with their section\n", out);
     print_workers(lag, now_ms, out);
     for (size_t i = 0; i < lag->worker_count; i++)
         print_partitions(&lag->workers[i], now_ms, all, out);
