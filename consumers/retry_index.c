@@ -574,6 +574,7 @@ void ferry_retry_index_postpone(struct ferry_retry_row *row, int64_t due_ms, int
 void ferry_retry_index_put_back(struct ferry_retry_index *index, struct ferry_retry_row *row)
 {
     struct ferry_retry_lane *lane = row->lane;
+    assert(row->taken && lane != NULL);
     row->taken = false;
     lane->taken--;
     if (row->settled >= 0)
@@ -588,6 +589,7 @@ void ferry_retry_index_put_back(struct ferry_retry_index *index, struct ferry_re
 
 void ferry_retry_index_lose(struct ferry_retry_index *index, struct ferry_retry_row *row)
 {
+    assert(row->taken);
     if (row->settled < 0)
         withdraw(index, row, INT64_MAX);
     if (!row->erased)

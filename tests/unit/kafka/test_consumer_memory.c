@@ -72,8 +72,7 @@ static void what_there_was_no_memory_for_is_forgotten_by_a_reader_that_moves_or_
     struct ferry_fetched *fetched = NULL;
     while (fetched == NULL && ferry_clock_mono_ms() < until_ms)
         fetched = ferry_consumer_poll(reader, 100);
-    assert_non_null(fetched);
-    assert_int_equal(fetched->record.offset, 5);
+    assert_int_equal(fetched != NULL ? fetched->record.offset : -1, 5);
     ferry_fetched_free(fetched);
     for (copies = 0; copies == 0 && ferry_clock_mono_ms() < until_ms;)
         assert_null(ferry_consumer_poll(reader, 100));
