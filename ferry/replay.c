@@ -145,6 +145,8 @@ static int check_request(const struct ferry_replay_request *request, struct ferr
     enum ferry_code code = FERRY_OK;
     if (replay->to_url != NULL)
         code = ferry_url_check(replay->to_url, false, &error);
+    if (code != FERRY_OK && ferry_url_check(replay->to_url, true, &(struct ferry_error){0}) == FERRY_OK)
+        return ferry_cli_refuse("replay", "--to-url is not encrypted: https://, or http:// to this machine alone");
     if (code == FERRY_OK)
         code = ferry_selection_begin(&replay->selection, &error);
     if (code == FERRY_OK)

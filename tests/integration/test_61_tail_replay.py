@@ -250,7 +250,7 @@ def test_a_run_id_belongs_to_one_choice(ferry, kafka, prefix):
     (["--event", "*", "--from", "-1h", "--to-topic", "x", "--to-worker", "mail"], "one destination"),
     (["--event", "*", "--from", "-1h", "--to-worker", "fax"], "slack, mail, automation"),
     (["--event", "*", "--from", "-1h", "--to-topic", "x", "--where", ".data |"], "--where"),
-    (["--event", "*", "--from", "-1h", "--to-url", "http://example.com/"], "http"),
+    (["--event", "*", "--from", "-1h", "--to-url", "http://example.com/"], "http:// to this machine alone"),
     (["--event", "*", "--from", "-1h", "--to-topic", "x", "--rate", "many"], "--rate")])
 def test_wrong_usage_names_the_flag(ferry, arguments, word):
     done = ferry.cli("replay", *arguments)
