@@ -6,6 +6,7 @@
 
 #include "core/buffer.h"
 #include "core/kafka/admin.h"
+#include "core/log.h"
 #include "core/program.h"
 #include "ferry/check_online.h"
 #include "ferry/cli.h"
@@ -148,6 +149,7 @@ static int judge(const struct request *request, const struct ferry_config *confi
     if (warnings > 0)
         printf(", with %zu warning%s", warnings, warnings == 1 ? "" : "s");
     putchar('\n');
+    ferry_log_setup("ferry", FERRY_LOG_TEXT, FERRY_LOG_WARN); /* what librdkafka warns of is read by people here */
     if (request->online && !ferry_check_online(config, request->sections, stdout))
         return FERRY_EXIT_FAILED;
     return FERRY_EXIT_DONE;
