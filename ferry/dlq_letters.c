@@ -209,8 +209,8 @@ static enum ferry_code read_spans(struct ferry_dlq *dlq, struct ferry_span *span
         if (code == FERRY_OK && ferry_console_interrupted())
             code = ferry_fail(error, FERRY_STOPPING, "stopped");
         else if (code == FERRY_OK && ferry_clock_mono_ms() - quiet_since_ms > QUIET_MS)
-            code = ferry_fail(error, FERRY_KAFKA, "dead letters: nothing came for %d s: %s", QUIET_MS / 1000,
-                              ferry_scan_problem(dlq->scan));
+            code = ferry_fail(error, FERRY_KAFKA, "dead letters: nothing came for %d s; may this user read them? %s",
+                              QUIET_MS / 1000, ferry_scan_problem(dlq->scan));
     }
     return code;
 }

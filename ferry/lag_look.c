@@ -141,7 +141,7 @@ static enum ferry_code read_spans(struct ferry_dlq *dlq, struct ferry_span *span
         if (ferry_console_interrupted())
             code = ferry_fail(error, FERRY_STOPPING, "stopped");
         else if (ferry_clock_mono_ms() - quiet_since_ms > QUIET_MS)
-            code = ferry_fail(error, FERRY_KAFKA, "nothing came for %d s: %s", QUIET_MS / 1000,
+            code = ferry_fail(error, FERRY_KAFKA, "nothing came for %d s; may this user read them? %s", QUIET_MS / 1000,
                               ferry_scan_problem(dlq->scan));
     }
     return code;
