@@ -146,12 +146,12 @@ def automation(settings, prefix, make, qlik):
 
 
 def test_routes_of_one_tenant_share_its_pace(automation, qlik, publish):
-    program = automation("first", "second", tenant_pace="2/2s")
+    program = automation("first", "second", tenant_pace="2/5s")
     for _ in range(2):
         publish()
     until(lambda: len(qlik.executions()) == 4, 20)
     times = [call.at for call in qlik.executions()]
-    assert all(later - earlier >= 1.9 for earlier, later in zip(times, times[2:]))
+    assert all(later - earlier >= 3.5 for earlier, later in zip(times, times[2:]))  # the first may be late
     until(lambda: effects(program, "done") == 4)
     assert effects(program, "retry") == 0
 
