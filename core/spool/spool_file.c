@@ -372,9 +372,8 @@ void ferry_spool_file_restore_reserve(struct ferry_spool_file *file)
         (void)(execute(file->writing, "VACUUM") && ferry_spool_file_mend(file)); /* the file shrinks to nothing */
     if (!empty && !has_room(file))
         return;
-    file->has_reserve = posix_fallocate(file->reserve_fd, 0, RESERVE_BYTES) == 0;
-    if (!file->has_reserve)
-        (void)ftruncate(file->reserve_fd, 0);
+    /* Half of one is no reserve and is given back; what cannot be given back now may be when room is needed. */
+    file->has_reserve = posix_fallocate(file->reserve_fd, 0, RESERVE_BYTES) == 0 || ftruncate(file->reserve_fd, 0) != 0;
 }
 
 int64_t ferry_spool_file_used_bytes(struct ferry_spool_file *file)
