@@ -368,13 +368,13 @@ static bool is_next(struct trial *trial)
     struct ferry_task *task = trial->task;
     struct ferry_engine *engine = trial->engine;
     const struct ferry_record *record = &task->delivery->fetched->record;
-    const struct ferry_slice route = ferry_slice_from(task->slot->name);
-    const struct ferry_origin origin = {record->topic, record->partition, record->offset};
+    const struct ferry_retry_note entry = {.route = ferry_slice_from(task->slot->name),
+                                           .origin = {record->topic, record->partition, record->offset}};
     if (task->row != NULL)
         return true;
     ferry_engine_lock(engine);
     bool blocked = ferry_task_blocked(engine, task);
-    bool there = blocked && ferry_retry_index_find(engine->retries, route, &origin) != NULL;
+    bool there = blocked && ferry_retry_index_find(engine->retries, &entry) != NULL;
     ferry_engine_unlock(engine);
     if (there)
         return leave(trial);

@@ -51,7 +51,11 @@ static struct ferry_retry_note note_of(const struct ferry_task *task, struct fer
                                     .origin = {record->topic, record->partition, record->offset},
                                     .attempts = task->attempts,
                                     .first_failure_ms = task->first_failure_ms,
-                                    .due_ms = task->due_ms};
+                                    .due_ms = task->due_ms,
+                                    .redrive = task->delivery->note.redrive,
+                                    .replay = task->delivery->note.replay,
+                                    .effects = task->delivery->note.effects,
+                                    .again = task->delivery->note.again};
     if (note.kind == FERRY_RETRY_DONE) {
         note.outcome = ferry_slice_from(ferry_outcome_name(task->end.outcome));
         if (had_effect(task->end.outcome))
@@ -100,7 +104,7 @@ enum ferry_code ferry_note_send(struct ferry_engine *engine, struct ferry_task *
 /* The token that it had reserved is its own, wherever it waits. */
 static void keep_token(struct ferry_engine *engine, const struct ferry_task *task, const struct ferry_retry_note *note)
 {
-    struct ferry_retry_row *row = ferry_retry_index_find(engine->retries, note->route, &note->origin);
+    struct ferry_retry_row *row = ferry_retry_index_find(engine->retries, note);
     if (row != NULL && task->reserved)
         ferry_retry_index_postpone(row, row->due_ms, task->token_ms);
 }

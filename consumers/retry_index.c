@@ -1,6 +1,6 @@
-/* Rows are found by identity (route + origin) in one table, lanes by their id in another. A partition knows its rows in
- * the order of the log, for the offset that may be stored, and the lanes with nobody at work, by the time their heads
- * are due. A row that an own `done` has settled is in the table of identities alone. */
+/* Rows are found by identity (route + origin + run) in one table, lanes by their id in another. A partition knows its
+ * rows in the order of the log, for the offset that may be stored, and the lanes with nobody at work, by the time their
+ * heads are due. A row that an own `done` has settled is in the table of identities alone. */
 #include "consumers/retry_index.h"
 
 #include <assert.h>
@@ -120,7 +120,7 @@ static struct partition *partition_of(const struct ferry_retry_index *index, int
     return number >= 0 && number < index->width ? &index->partitions[number] : NULL;
 }
 
-/* Routes and topics are few. NULL when memory ran out. */
+/* Routes, topics and runs are few. NULL when memory ran out. */
 static const char *keep_name(struct ferry_retry_index *index, struct ferry_slice text)
 {
     for (const struct name *name = index->names; name != NULL; name = name->next)
@@ -168,13 +168,18 @@ static struct ferry_retry_row **row_bucket(const struct ferry_retry_index *index
     return &index->rows[hash & (index->row_buckets - 1)];
 }
 
-static struct ferry_retry_row *find_row(const struct ferry_retry_index *index, struct ferry_slice route,
-                                        const struct ferry_origin *origin)
+static bool is_of(const struct ferry_retry_row *row, const struct ferry_retry_note *note)
 {
-    uint64_t hash = identity(route, origin->topic, origin->partition, origin->offset);
+    return row->origin_offset == note->origin.offset && row->origin_partition == note->origin.partition &&
+           ferry_slice_is(note->route, row->route) && ferry_slice_is(note->origin.topic, row->topic) &&
+           ferry_slice_is(ferry_retry_run(note), row->run);
+}
+
+static struct ferry_retry_row *find_row(const struct ferry_retry_index *index, const struct ferry_retry_note *note)
+{
+    uint64_t hash = identity(note->route, note->origin.topic, note->origin.partition, note->origin.offset);
     struct ferry_retry_row *row = *row_bucket(index, hash);
-    while (row != NULL && (row->origin_offset != origin->offset || row->origin_partition != origin->partition ||
-                           !ferry_slice_is(route, row->route) || !ferry_slice_is(origin->topic, row->topic)))
+    while (row != NULL && !is_of(row, note))
         row = row->next;
     return row;
 }
@@ -366,8 +371,9 @@ static struct ferry_retry_row *new_row(struct ferry_retry_index *index, const st
                                        struct ferry_slice key, int32_t partition, int64_t offset)
 {
     const char *route = keep_name(index, note->route), *topic = keep_name(index, note->origin.topic);
+    const char *run = keep_name(index, ferry_retry_run(note));
     struct tally *tally = route != NULL ? keep_tally(partition_of(index, partition), route) : NULL;
-    if (tally == NULL || topic == NULL)
+    if (tally == NULL || topic == NULL || run == NULL)
         return NULL;
     uint64_t id = ferry_lane_id(note->route, note->origin.topic, note->origin.partition, key);
     struct ferry_retry_lane *lane = find_lane(index, id, partition);
@@ -378,6 +384,7 @@ static struct ferry_retry_row *new_row(struct ferry_retry_index *index, const st
     }
     *row = (struct ferry_retry_row){.route = route,
                                     .topic = topic,
+                                    .run = run,
                                     .origin_partition = note->origin.partition,
                                     .origin_offset = note->origin.offset,
                                     .partition = partition,
@@ -409,7 +416,7 @@ static enum ferry_code insert(struct ferry_retry_index *index, const struct ferr
 static enum ferry_code note_entry(struct ferry_retry_index *index, const struct ferry_retry_note *note,
                                   struct ferry_slice key, int32_t partition, int64_t offset)
 {
-    struct ferry_retry_row *row = find_row(index, note->route, &note->origin);
+    struct ferry_retry_row *row = find_row(index, note);
     if (is_outstanding(row))
         return FERRY_OK; /* once more: counts once */
     if (row != NULL && row->partition == partition && offset < row->settled)
@@ -448,7 +455,7 @@ static enum ferry_code fold(struct ferry_retry_index *index, const struct ferry_
 {
     if (note->kind == FERRY_RETRY_ENTRY)
         return note_entry(index, note, key, partition, offset);
-    struct ferry_retry_row *row = find_row(index, note->route, &note->origin);
+    struct ferry_retry_row *row = find_row(index, note);
     if (row != NULL && row->partition != partition)
         return FERRY_OK; /* of an entry in another partition, before the topic was widened */
     if (note->kind == FERRY_RETRY_AGAIN)
@@ -527,10 +534,10 @@ bool ferry_retry_index_blocks(const struct ferry_retry_index *index, uint64_t id
     return false;
 }
 
-struct ferry_retry_row *ferry_retry_index_find(const struct ferry_retry_index *index, struct ferry_slice route,
-                                               const struct ferry_origin *origin)
+struct ferry_retry_row *ferry_retry_index_find(const struct ferry_retry_index *index,
+                                               const struct ferry_retry_note *note)
 {
-    struct ferry_retry_row *row = find_row(index, route, origin);
+    struct ferry_retry_row *row = find_row(index, note);
     return is_outstanding(row) ? row : NULL;
 }
 

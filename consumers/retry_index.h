@@ -20,6 +20,7 @@ struct ferry_retry_lane;
 struct ferry_retry_row {
     const char *route; /* the index keeps names as long as it lives */
     const char *topic; /* of the origin */
+    const char *run;   /* of the command that put it there; "": a worker */
     int32_t origin_partition;
     int32_t partition; /* of the retry topic */
     int64_t origin_offset;
@@ -70,9 +71,9 @@ int64_t ferry_retry_index_position(const struct ferry_retry_index *index, int32_
 int64_t ferry_retry_index_settled(const struct ferry_retry_index *index, int32_t partition);
 /* Does an entry of that lane (ferry_lane_id of the original) wait? */
 bool ferry_retry_index_blocks(const struct ferry_retry_index *index, uint64_t lane);
-/* The outstanding entry of that route and origin, or NULL. */
-struct ferry_retry_row *ferry_retry_index_find(const struct ferry_retry_index *index, struct ferry_slice route,
-                                               const struct ferry_origin *origin);
+/* The outstanding entry of that route, origin and run, or NULL. */
+struct ferry_retry_row *ferry_retry_index_find(const struct ferry_retry_index *index,
+                                               const struct ferry_retry_note *note);
 /* How many entries of the partition wait, for that route (NULL: any). */
 size_t ferry_retry_index_count(const struct ferry_retry_index *index, int32_t partition, const char *route);
 

@@ -149,8 +149,7 @@ static enum ferry_code make(enum ferry_retry_kind kind, const struct ferry_retry
     add_identity(&block, kind, note);
     if (kind != FERRY_RETRY_DONE)
         add_waiting(&block, note);
-    if (kind == FERRY_RETRY_ENTRY)
-        add_command(&block, note);
+    add_command(&block, note);
     if (kind == FERRY_RETRY_DONE)
         add_end(&block, note);
     if (block.failed)
@@ -163,6 +162,11 @@ static enum ferry_code make(enum ferry_retry_kind kind, const struct ferry_retry
                                     .partition = -1,
                                     .offset = -1};
     return FERRY_OK;
+}
+
+struct ferry_slice ferry_retry_run(const struct ferry_retry_note *note)
+{
+    return note->redrive.ptr != NULL ? note->redrive : note->replay.ptr != NULL ? note->replay : FERRY_SLICE("");
 }
 
 enum ferry_code ferry_retry_entry_make(const struct ferry_retry_note *note, const struct ferry_record *original,

@@ -7,9 +7,9 @@
  *   again   an attempt failed: what the entry of that route and origin is due at now
  *   done    the entry of that route and origin is settled
  *
- * `again` and `done` have the entry's key, an empty value and Ferry's headers alone. An entry is known by its route and
- * its origin, the place of the original record. It stands in the partition of its origin's number, modulo the width of
- * the topic, as the marks of its effects do in theirs.
+ * `again` and `done` have the entry's key, an empty value and Ferry's headers alone. An entry is known by its route,
+ * its origin (the place of the original record) and, if a command has put it there, the command's run. It stands in the
+ * partition of its origin's number, modulo the width of the topic, as the marks of its effects do in theirs.
  *
  * Ferry's own headers are one block at the end. In an entry it begins at the last `ferry-retry`; in a dead letter it is
  * the last six, from `ferry-error` on. Headers of those names before the block belong to the original. */
@@ -39,7 +39,7 @@ struct ferry_retry_note {
     int64_t due_ms;
     struct ferry_slice error; /* the name of a code, and words for people, masked; of the last failure */
     struct ferry_slice reason;
-    /* entry, by an operator's command */
+    /* by an operator's command; `again` and `done` repeat them */
     struct ferry_slice redrive; /* run id: it is a dead letter that is tried again */
     struct ferry_slice replay;  /* run id: it is an old record that is replayed */
     bool effects;               /* … and is to take effect, if it has not before */
@@ -50,6 +50,9 @@ struct ferry_retry_note {
     /* dead letters alone */
     int64_t failed_at_ms;
 };
+
+/* The run of the command that has put the entry there; empty: it was a worker. */
+struct ferry_slice ferry_retry_run(const struct ferry_retry_note *note);
 
 /* The partition of an origin's entries in a retry topic of `width` partitions. */
 int32_t ferry_retry_partition(int32_t origin_partition, int32_t width);

@@ -310,8 +310,8 @@ static void requeue(struct ferry_engine *engine, struct ferry_task *task)
 
 static struct ferry_retry_row *waiting_row(struct ferry_engine *engine, int64_t origin)
 {
-    return ferry_retry_index_find(engine->retries, FERRY_SLICE("one"),
-                                  &(struct ferry_origin){FERRY_SLICE("t"), 0, origin});
+    const struct ferry_retry_note entry = {.route = FERRY_SLICE("one"), .origin = {FERRY_SLICE("t"), 0, origin}};
+    return ferry_retry_index_find(engine->retries, &entry);
 }
 
 static void what_was_to_go_to_a_retry_topic_that_has_gone_stays(void **state)

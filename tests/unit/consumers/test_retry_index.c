@@ -59,7 +59,8 @@ static bool is_blocked(const char *key)
 
 static struct ferry_retry_row *find(int64_t origin)
 {
-    return ferry_retry_index_find(waiting, FERRY_SLICE("r"), &(struct ferry_origin){FERRY_SLICE("t"), 1, origin});
+    const struct ferry_retry_note note = note_of(FERRY_RETRY_ENTRY, origin, 0);
+    return ferry_retry_index_find(waiting, &note);
 }
 
 /* The origin of what is due at that moment, taken; -1: nothing. */
@@ -85,6 +86,29 @@ static void blocked_is_entries_without_their_ends(void **state)
     read_fact(3, FERRY_RETRY_DONE, 11, "k", 0);
     assert_false(is_blocked("k"));
     assert_null(find(10));
+}
+
+static void read_replay(int64_t offset, enum ferry_retry_kind kind, const char *run)
+{
+    struct ferry_retry_note note = note_of(kind, 10, 5);
+    note.replay = ferry_slice_from(run);
+    assert_int_equal(ferry_retry_index_read(waiting, &note, FERRY_SLICE("k"), 1, offset), FERRY_OK);
+}
+
+/* A second run is asked for before the first has been settled; the same run twice is once. */
+static void what_two_runs_ask_for_of_one_origin_is_done_for_each(void **state)
+{
+    (void)state;
+    read_replay(0, FERRY_RETRY_ENTRY, "first");
+    read_replay(1, FERRY_RETRY_ENTRY, "second");
+    read_replay(2, FERRY_RETRY_ENTRY, "second");
+    read_replay(3, FERRY_RETRY_DONE, "first");
+    assert_true(is_blocked("k"));
+    assert_int_equal(take(5), 10);
+    assert_string_equal(taken->run, "second");
+    ferry_retry_index_put_back(waiting, taken);
+    read_replay(4, FERRY_RETRY_DONE, "second");
+    assert_false(is_blocked("k"));
 }
 
 static void a_lane_is_tried_in_the_order_of_its_origins(void **state)
@@ -311,6 +335,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(blocked_is_entries_without_their_ends),
+        TEST(what_two_runs_ask_for_of_one_origin_is_done_for_each),
         TEST(a_lane_is_tried_in_the_order_of_its_origins),
         TEST(a_head_that_waits_long_does_not_delay_other_lanes),
         TEST(the_same_entry_twice_counts_once),

@@ -74,6 +74,7 @@ static void assert_same_place(const struct ferry_retry_note *a, const struct fer
     assert_int_equal(a->origin.partition, b->origin.partition);
     assert_int_equal(a->origin.offset, b->origin.offset);
     assert_int_equal(a->attempts, b->attempts);
+    assert_true(ferry_slice_equal(ferry_retry_run(a), ferry_retry_run(b)));
 }
 
 static void assert_is_original(const struct ferry_record *record)
