@@ -1,6 +1,7 @@
 """How fast workers and replays are, and how workers scale: `./dev bench`.
 
-    scale     1, 2 and 4 `ferry-automation` over 8 partitions, each with 8 calls at once, against a sink that takes 20 ms
+    scale     1, 2 and 4 `ferry-automation` over 8 partitions, each with 8 calls at once, against a sink that takes 20 ms;
+              started together, within the 3 s that Kafka gives a new group by default
     instant   one worker with 64 calls at once against a sink that answers at once; CPU of everybody beside it
     marks     how long a worker reads marks of "once" back before its first effect, with a million of them in the log
     replay    `ferry replay` of small records from one topic to another
@@ -206,7 +207,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ferry-bench-"))
-    kafka = Kafka(folder / "kafka").start()
+    kafka = Kafka(folder / "kafka", extra={"group.initial.rebalance.delay.ms": 3000}).start()
     try:
         for part in (scale, instant, marks, replay):
             if not options.what or part.__name__ in options.what:
