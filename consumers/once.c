@@ -243,6 +243,12 @@ static bool is_mark_of(const struct entry *entry, enum what what)
     return entry->when_ms != FREE && entry->when_ms != CLAIMED && entry->what == what;
 }
 
+bool ferry_once_is_done(const struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms)
+{
+    const struct entry *entry = find(once, key);
+    return is_mark_of(entry, DONE) && entry->when_ms + once->window_ms > wall_ms;
+}
+
 static void unmark(struct ferry_once *once, const struct ferry_once_key *key, enum what what)
 {
     struct entry *entry = find(once, key);

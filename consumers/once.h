@@ -7,10 +7,12 @@
  *
  * This window lives in memory: at most FERRY_ONCE_KEYS marks, the oldest forgotten first. The marks are what
  * `<internal>.<worker>.effects` keeps across restarts (marks.c).
+ * Two processes that are at the same effect are kept apart by claims.h.
  * For one thread at a time. */
 #ifndef FERRY_CONSUMERS_ONCE_H
 #define FERRY_CONSUMERS_ONCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -64,6 +66,8 @@ void ferry_once_restore_intent(struct ferry_once *once, const struct ferry_once_
 /* What was begun did not take effect. */
 void ferry_once_restore_void(struct ferry_once *once, const struct ferry_once_key *key);
 
+/* It took effect inside the window. */
+bool ferry_once_is_done(const struct ferry_once *once, const struct ferry_once_key *key, int64_t wall_ms);
 /* How many marks are held. */
 size_t ferry_once_marks(const struct ferry_once *once);
 

@@ -147,6 +147,23 @@ static void what_was_read_back_is_done(void **state)
     ferry_once_free(once);
 }
 
+static void only_a_mark_inside_the_window_says_done(void **state)
+{
+    (void)state;
+    struct ferry_once *once = ferry_once_new(1000, 100);
+    struct ferry_once_key done = key_of(1), claimed = key_of(2), doubt = key_of(3), intent = key_of(4);
+    ferry_once_restore(once, &done, 10);
+    assert_int_equal(ferry_once_claim(once, &claimed, 10), FERRY_CLAIM_OURS);
+    ferry_once_restore_doubt(once, &doubt, 10);
+    ferry_once_restore_intent(once, &intent, 10);
+    assert_true(ferry_once_is_done(once, &done, 1009));
+    assert_false(ferry_once_is_done(once, &done, 1010));
+    assert_false(ferry_once_is_done(once, &claimed, 11));
+    assert_false(ferry_once_is_done(once, &doubt, 11));
+    assert_false(ferry_once_is_done(once, &intent, 11));
+    ferry_once_free(once);
+}
+
 static void an_intent_alone_is_in_doubt_once(void **state)
 {
     (void)state;
@@ -387,6 +404,7 @@ int main(void)
         cmocka_unit_test(over_the_most_keys_the_oldest_gives_way),
         cmocka_unit_test(a_long_random_life_agrees_with_a_plain_table),
         cmocka_unit_test(what_was_read_back_is_done),
+        cmocka_unit_test(only_a_mark_inside_the_window_says_done),
         cmocka_unit_test(an_intent_alone_is_in_doubt_once),
         cmocka_unit_test(a_mark_behind_an_intent_says_done),
         cmocka_unit_test(an_intent_that_was_taken_back_is_nothing),
