@@ -45,6 +45,7 @@ static void finish(struct ferry_engine *engine, struct ferry_task *task, const s
         ferry_engine_lock(engine);
         destination_lives(task->slot);
         ferry_once_mark(engine->once, &task->key, ferry_clock_wall_ms());
+        ferry_claims_forget(engine->claims, &task->key);
         ferry_engine_unlock(engine);
         ferry_task_mark(engine, task, FERRY_MARK_DONE, FERRY_AFTER_SETTLE, next);
         return;
@@ -105,9 +106,10 @@ static void bury(struct ferry_engine *engine, struct ferry_task *task, const str
     bool doubtful = next->outcome == FERRY_OUTCOME_DOUBTFUL;
     ferry_engine_lock(engine);
     leave_alone(task->slot, next, now_ms);
-    if (doubtful)
+    if (doubtful) {
         ferry_once_mark_doubt(engine->once, &task->key, ferry_clock_wall_ms());
-    else if (next->code == FERRY_DESTINATION_DEAD)
+        ferry_claims_forget(engine->claims, &task->key);
+    } else if (next->code == FERRY_DESTINATION_DEAD)
         park(task->slot, now_ms, next->reason);
     else if (next->code != FERRY_RETRIES_EXHAUSTED)
         destination_lives(task->slot);

@@ -119,6 +119,8 @@ enum ferry_code ferry_engine_adopt(struct ferry_engine *engine, struct ferry_con
         engine->resubscribe = true;
         if (engine->once != NULL)
             ferry_once_set_window(engine->once, engine->channel->worker(config)->dedupe_window_ms);
+        if (engine->claims != NULL)
+            ferry_claim_set_terms(engine, config);
         pthread_cond_broadcast(&engine->work);
     }
     ferry_engine_unlock(engine);
@@ -135,6 +137,7 @@ static void init_conditions(struct ferry_engine *engine)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&engine->work, &attributes);
     pthread_cond_init(&engine->settled, &attributes);
+    pthread_cond_init(&engine->prove, &attributes);
     pthread_cond_init(&engine->restore, &attributes);
     pthread_cond_init(&engine->retrieve, &attributes);
     pthread_condattr_destroy(&attributes);
@@ -162,6 +165,7 @@ enum ferry_code ferry_engine_init(struct ferry_engine *engine, const struct ferr
     *engine = (struct ferry_engine){.channel = channel, .metrics = metrics};
     pthread_mutex_init(&engine->lock, NULL);
     pthread_mutex_init(&engine->producer_lock, NULL);
+    pthread_mutex_init(&engine->claim_lock, NULL);
     init_conditions(engine);
     ferry_report_setup(engine);
     enum ferry_code code = ferry_engine_adopt(engine, config);
@@ -174,8 +178,10 @@ enum ferry_code ferry_engine_init(struct ferry_engine *engine, const struct ferr
     engine->resubscribe = false;
     engine->once = ferry_once_new(channel->worker(engine->current->config)->dedupe_window_ms, FERRY_ONCE_KEYS);
     engine->retries = ferry_retry_index_new();
-    if (engine->once == NULL || engine->retries == NULL)
+    engine->claims = ferry_claims_new((uint64_t)ferry_random() << 32 | ferry_random() | 1);
+    if (engine->once == NULL || engine->retries == NULL || engine->claims == NULL)
         return FERRY_MEMORY;
+    ferry_claim_set_terms(engine, engine->current->config);
     return ferry_marks_open(engine);
 }
 
@@ -194,6 +200,7 @@ void ferry_engine_done(struct ferry_engine *engine)
     ferry_lanes_done(&engine->lanes);
     ferry_timers_done(&engine->timers);
     ferry_once_free(engine->once);
+    ferry_claims_free(engine->claims);
     ferry_retry_index_free(engine->retries);
     ferry_marks_close(engine);
     ferry_generation_drop(engine->current);
@@ -214,8 +221,10 @@ void ferry_engine_done(struct ferry_engine *engine)
     ferry_arena_done(&engine->subscription_arena);
     pthread_cond_destroy(&engine->work);
     pthread_cond_destroy(&engine->settled);
+    pthread_cond_destroy(&engine->prove);
     pthread_cond_destroy(&engine->restore);
     pthread_cond_destroy(&engine->retrieve);
     pthread_mutex_destroy(&engine->lock);
     pthread_mutex_destroy(&engine->producer_lock);
+    pthread_mutex_destroy(&engine->claim_lock);
 }

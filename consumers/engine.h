@@ -9,6 +9,7 @@
  *   producer    publish.c: the reports of dead letters, marks and of what goes to the retry topic
  *   restorer    marks.c: reads the marks of a partition back before its first effect, and follows the retry topic
  *   retriever   retrieve.c: brings what is due from the retry topic
+ *   prover      prove.c: reads back the claims of keys that cross partitions, renews them, takes them back
  *
  * One lock guards everything in `struct ferry_engine` and the lists in what hangs on it. A task is worked on by one
  * thread at a time, which owns its other members meanwhile:
@@ -21,6 +22,7 @@
  *      │ ├─▶ WAITING   until a timer: failed before, its pace, another has its claim ───────┤
  *      │ ├─▶ COLLECTED in a digest that waits for more ─▶ RIDING in its message ─────▶ RUNNING
  *      │ ├─▶ MARKING   a mark is on its way to Kafka ─▶ the call ───────────────────────────┤
+ *      │ ├─▶ PROVING   its claim is in Kafka, and is read back ─▶ the call, or WAITING ─────┤
  *   CALLING     the client has it                         or settled                        │
  *      │ ├─▶ FOLLOWING until the next exchange of an effect that was accepted ──────────────┘
  *      │ ├─▶ BURYING   its dead letter is on its way to Kafka ─▶ settled
@@ -32,7 +34,8 @@
  * again.
  *
  * Marks: before a call that must not be repeated an intent is written, and the call is made after its report; after an
- * effect its mark is written, and the record is settled after that report.
+ * effect its mark is written, and the record is settled after that report. The intent of a key that crosses partitions
+ * is a claim, and the call is made after it was read back as the first.
  *
  * A task is made of a record of an input topic, or of an entry of the retry topic that is due; then `row` is its place
  * in the index, and its partition is the one of the retry topic. docs/decisions/retry.md. */
@@ -43,6 +46,7 @@
 #include <stdatomic.h>
 
 #include "consumers/cap.h"
+#include "consumers/claims.h"
 #include "consumers/decide.h"
 #include "consumers/lanes.h"
 #include "consumers/naming.h"
@@ -165,6 +169,7 @@ enum ferry_task_state {
     FERRY_TASK_CALLING,
     FERRY_TASK_FOLLOWING,
     FERRY_TASK_MARKING,
+    FERRY_TASK_PROVING,
     FERRY_TASK_BURYING,
     FERRY_TASK_NOTING
 };
@@ -173,6 +178,7 @@ enum ferry_task_state {
 enum ferry_writing {
     FERRY_WRITE_NOTHING,
     FERRY_WRITE_MARK,   /* of its effect: task->mark */
+    FERRY_WRITE_CLAIM,  /* that it is at its effect, whose key crosses partitions */
     FERRY_WRITE_LETTER, /* its dead letter */
     FERRY_WRITE_ENTRY,  /* that it waits in the retry topic from now on */
     FERRY_WRITE_AGAIN,  /* that its entry goes on waiting */
@@ -180,8 +186,8 @@ enum ferry_writing {
     FERRY_WRITE_COUNT
 };
 
-/* After the report of a mark. */
-enum ferry_after { FERRY_AFTER_CALL, FERRY_AFTER_SETTLE };
+/* After the report of a mark, or with a claim that was read back. */
+enum ferry_after { FERRY_AFTER_CALL, FERRY_AFTER_SETTLE, FERRY_AFTER_TRIAL /* on with its trial: it joins a digest */ };
 
 /* One record for one route. */
 struct ferry_task {
@@ -200,6 +206,9 @@ struct ferry_task {
     bool failed; /* counted in slot->waiting while it waits */
     bool claimed;
     struct ferry_once_key key;
+    bool crossing; /* two processes may be at this key: its claim goes to the log */
+    bool held;     /* … and was read back as the first */
+    int looks;     /* how often another process was found at it */
     bool reserved; /* has a token of its destination for `token_ms` */
     int64_t token_ms;
     struct ferry_cap *turned_away; /* by this cap: counted in its `waiting`; NULL: by none */
@@ -244,12 +253,14 @@ struct ferry_engine {
     char *effects_topic;
     char *retry_topic;
 
-    pthread_mutex_t producer_lock; /* taken alone, never inside `lock` */
+    pthread_mutex_t claim_lock;    /* taken first: what is sent of one claim keeps its order */
+    pthread_mutex_t producer_lock; /* never inside `lock` */
     struct ferry_producer *producer;
 
     pthread_mutex_t lock;
     pthread_cond_t work;    /* something is ready, or a timer was set */
     pthread_cond_t settled; /* something that was begun has ended */
+    pthread_cond_t prove;   /* a claim has to be read back or taken back */
     struct ferry_generation *current;
     struct ferry_slot *slots;
     struct ferry_destination *destinations;
@@ -259,11 +270,13 @@ struct ferry_engine {
     struct ferry_lanes lanes;
     struct ferry_timers timers;
     struct ferry_task_list ready;
+    struct ferry_task_list proving;  /* PROVING */
     struct ferry_lookup *lookup;     /* NULL: names are not looked up */
     struct ferry_task_list nameless; /* WAITING for names */
     uint64_t names_settled;          /* how many answers came */
     size_t working;                  /* RUNNING and CALLING: at most worker.concurrency */
     struct ferry_once *once;
+    struct ferry_claims *claims;
     int32_t effects_width; /* partitions of the effects topic; 0: there is none, marks are kept in memory alone */
     unsigned restore_batch;
     pthread_cond_t restore;           /* a partition has to be restored */
@@ -285,6 +298,7 @@ struct ferry_engine {
     struct ferry_metric *dead_letters;
     struct ferry_metric *outcomes;
     struct ferry_metric *capped;
+    struct ferry_series *standings[FERRY_STANDING_COUNT];
 };
 
 static inline void ferry_engine_lock(struct ferry_engine *engine)
@@ -332,6 +346,8 @@ void ferry_task_make_ready(struct ferry_engine *engine, struct ferry_task *task)
 void ferry_tasks_release(struct ferry_engine *engine, struct ferry_held_partition *partition);
 /* Changes the state and keeps the counts that hang on it. */
 void ferry_task_enter(struct ferry_engine *engine, struct ferry_task *task, enum ferry_task_state state);
+/* Its claim is to be read back: PROVING. */
+void ferry_task_prove(struct ferry_engine *engine, struct ferry_task *task);
 /* Takes a task out of whatever it waits in: RUNNING. */
 void ferry_task_take(struct ferry_engine *engine, struct ferry_task *task);
 /* Puts a task off until `due_ms` as WAITING or FOLLOWING; drops it when its partition goes away. */
@@ -537,6 +553,9 @@ void ferry_marks_close(struct ferry_engine *engine);
  * `width`, or NULL: all. False: it has to be tried again. Any thread without the lock; waits. */
 bool ferry_marks_catch_up(struct ferry_engine *engine, const struct ferry_config *config, const bool *wanted,
                           int32_t width);
+/* A mark of somebody was read. The lock is held. */
+void ferry_engine_learn_mark(struct ferry_engine *engine, const struct ferry_once_key *key, int64_t when_ms,
+                             bool doubtful);
 /* How many partitions the topic has for us; 0: there is none, -1: no broker could say. Waits. */
 int32_t ferry_engine_look_at_width(struct ferry_engine *engine, const struct ferry_config *config, const char *topic);
 /* The properties of the worker's clients: the common ones, its own, and `more` behind them (as many as there are before
@@ -547,6 +566,36 @@ bool ferry_engine_is_stopping(struct ferry_engine *engine);
 /* A reference to the current configuration, and its end; no lock. */
 struct ferry_generation *ferry_engine_take_generation(struct ferry_engine *engine);
 void ferry_engine_drop_generation(struct ferry_engine *engine, struct ferry_generation *generation);
+
+/* What has a key of its own beside that of the marks, so that a reader of marks alone passes it over: the effect key's
+ * 16 bytes and FERRY_CLAIM_MARK. */
+#define FERRY_CLAIM_CLAIM "claim" /* headers: who, and over which dead one */
+#define FERRY_CLAIM_VOID "void"
+#define FERRY_CLAIM_BY "by"
+#define FERRY_CLAIM_OVER "over"
+enum { FERRY_CLAIM_MARK = 'c' };
+
+/* ---- prove.c: keys that cross partitions ---- */
+
+void *ferry_prover_run(void *engine);
+/* The partition of the effects topic that has the marks of a key that crosses partitions. */
+int32_t ferry_claim_partition(const struct ferry_once_key *key, int32_t width);
+/* Claims the task's key in the log and reads that back, before what comes after it; or waits for whoever is at it. The
+ * task is RUNNING, claimed and crossing, and belongs to the callee. */
+void ferry_task_claim(struct ferry_engine *engine, struct ferry_task *task, enum ferry_after after);
+/* Sends the claim. From a successful send on the task may be gone. */
+FERRY_NODISCARD enum ferry_code ferry_claim_send(struct ferry_engine *engine, struct ferry_task *task,
+                                                 struct ferry_error *error);
+/* Its report has come: it can be read back. */
+void ferry_claim_written(struct ferry_engine *engine, struct ferry_task *task);
+/* The log was read as far as the task's claim, at least: what follows. The task is PROVING. */
+void ferry_claim_judge(struct ferry_engine *engine, struct ferry_task *task);
+/* Takes the claim back, if one may stand in the log. Not waited for. */
+void ferry_claim_withdraw(struct ferry_engine *engine, const struct ferry_task *task);
+/* A record of the effects topic with a claim in it. The lock is held. */
+void ferry_claim_read(struct ferry_engine *engine, const struct ferry_record *record);
+/* The lease and the window that the configuration says. The lock is held. */
+void ferry_claim_set_terms(struct ferry_engine *engine, const struct ferry_config *config);
 
 /* ---- report.c ---- */
 

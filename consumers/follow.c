@@ -95,7 +95,7 @@ static void restore_effect(struct ferry_engine *engine, const struct ferry_retry
     hex[sizeof hex - 1] = '\0';
     const struct ferry_once_key key = ferry_once_key_parse(hex);
     bool doubtful = ferry_slice_is(note->outcome, ferry_outcome_name(FERRY_OUTCOME_DOUBTFUL));
-    (doubtful ? ferry_once_restore_doubt : ferry_once_restore)(engine->once, &key, when_ms);
+    ferry_engine_learn_mark(engine, &key, when_ms, doubtful);
 }
 
 /* False when memory ran out: it is read again. */

@@ -11,9 +11,8 @@
  * Mail and automation write an intent before the call. An intent without a mark behind it is a call that a worker died
  * in: in doubt. What is known not to have taken effect is taken back by a record without a value.
  *
- * Keys that cross partitions (`once_per` that is not of one resource, `topics.key` other than resource) are held
- * together by the process that owns both partitions; two processes that carry them out at the same moment do not see
- * each other. */
+ * Keys that cross partitions (`once_per`, `topics.key` other than resource) have their marks at a number that follows
+ * from the key, beside the claims of the processes that are at them; prove.c. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -142,9 +141,25 @@ void ferry_marks_close(struct ferry_engine *engine)
     engine->marks = NULL;
 }
 
+void ferry_engine_learn_mark(struct ferry_engine *engine, const struct ferry_once_key *key, int64_t when_ms,
+                             bool doubtful)
+{
+    ferry_claims_read_mark(engine->claims, key, when_ms, doubtful);
+    if (doubtful)
+        ferry_once_restore_doubt(engine->once, key, when_ms);
+    else
+        ferry_once_restore(engine->once, key, when_ms);
+}
+
 static void restore(struct ferry_engine *engine, const struct ferry_record *record)
 {
     struct ferry_once_key key;
+    if (record->key.len == sizeof key.bytes + 1) {
+        ferry_engine_lock(engine);
+        ferry_claim_read(engine, record);
+        ferry_engine_unlock(engine);
+        return;
+    }
     int64_t when_ms = record->timestamp_ms > 0 ? record->timestamp_ms : ferry_clock_wall_ms();
     if (record->key.len != sizeof key.bytes)
         return;
@@ -155,9 +170,9 @@ static void restore(struct ferry_engine *engine, const struct ferry_record *reco
     else if (ferry_slice_is(record->value, FERRY_MARK_INTENT))
         ferry_once_restore_intent(engine->once, &key, when_ms);
     else if (ferry_slice_is(record->value, FERRY_MARK_DOUBT))
-        ferry_once_restore_doubt(engine->once, &key, when_ms);
+        ferry_engine_learn_mark(engine, &key, when_ms, true);
     else
-        ferry_once_restore(engine->once, &key, when_ms);
+        ferry_engine_learn_mark(engine, &key, when_ms, false);
     ferry_engine_unlock(engine);
 }
 

@@ -339,6 +339,32 @@ static void remember_origin(struct trial *trial)
     ferry_engine_unlock(trial->engine);
 }
 
+/* May the same key come in two partitions? One that follows from a resource does not where that is the records' key.
+ * Without an effects topic there is nothing to claim it in. */
+static bool is_crossing(const struct trial *trial)
+{
+    const struct ferry_config *config = trial->evaluator->generation->config;
+    bool crosses = trial->compiled->once_per_count > 0 || config->topics.key != FERRY_KEY_RESOURCE;
+    return crosses && trial->engine->effects_width > 0;
+}
+
+/* Claims the key inside this process; the lock is held. */
+static enum ferry_claim claim_here(struct trial *trial)
+{
+    struct ferry_engine *engine = trial->engine;
+    struct ferry_task *task = trial->task;
+    if (task->delivery->note.redrive.ptr != NULL)
+        ferry_once_absolve(engine->once, &task->key); /* the operator has decided */
+    enum ferry_claim claim = ferry_once_claim(engine->once, &task->key, ferry_clock_wall_ms());
+    task->claimed = claim == FERRY_CLAIM_OURS || claim == FERRY_CLAIM_DOUBT;
+    task->crossing = is_crossing(trial);
+    if (!task->claimed || !task->crossing || ferry_claims_watch(engine->claims, &task->key, ferry_clock_mono_ms()))
+        return claim;
+    ferry_once_release(engine->once, &task->key);
+    task->claimed = false;
+    return FERRY_CLAIM_BUSY; /* no memory: later */
+}
+
 static bool is_first(struct trial *trial)
 {
     struct ferry_task *task = trial->task;
@@ -346,10 +372,7 @@ static bool is_first(struct trial *trial)
         return true;
     task->key = ferry_once_key_parse(trial->key);
     ferry_engine_lock(trial->engine);
-    if (task->delivery->note.redrive.ptr != NULL)
-        ferry_once_absolve(trial->engine->once, &task->key); /* the operator has decided */
-    enum ferry_claim claim = ferry_once_claim(trial->engine->once, &task->key, ferry_clock_wall_ms());
-    task->claimed = claim == FERRY_CLAIM_OURS || claim == FERRY_CLAIM_DOUBT;
+    enum ferry_claim claim = claim_here(trial);
     ferry_engine_unlock(trial->engine);
     if (claim == FERRY_CLAIM_DONE)
         return end(trial, FERRY_OUTCOME_DUPLICATE, "it took effect before");
@@ -397,6 +420,19 @@ static bool is_open(struct trial *trial)
         return true;
     ferry_fail(&trial->error, FERRY_DESTINATION_DEAD, "the route is parked: its destination is dead");
     return fail(trial, FERRY_DESTINATION_DEAD);
+}
+
+/* What goes into a digest is claimed before: no single one can leave the message any more. */
+static bool is_held(struct trial *trial)
+{
+    struct ferry_task *task = trial->task;
+    const struct ferry_joining *joining = trial->engine->channel->joining;
+    const struct ferry_config *config = trial->evaluator->generation->config;
+    if (!task->crossing || task->held || joining == NULL || joining->window_ms(config, trial->index) <= 0)
+        return true;
+    remember_origin(trial);
+    ferry_task_claim(trial->engine, task, FERRY_AFTER_TRIAL);
+    return false;
 }
 
 static bool is_rendered(struct trial *trial)
@@ -474,11 +510,14 @@ static bool has_room(struct trial *trial)
     return until_ms <= now_ms || wait_for_turn(trial, until_ms, now_ms);
 }
 
-/* Where a second call would do harm, the log knows of the first before it is made. */
+/* Where a second call would do harm, or two processes may be about to make it, the log knows of the first before it is
+ * made. */
 static bool call(struct trial *trial)
 {
     remember_origin(trial);
-    if (trial->engine->channel->intends)
+    if (trial->task->crossing && !trial->task->held)
+        ferry_task_claim(trial->engine, trial->task, FERRY_AFTER_CALL);
+    else if (!trial->task->crossing && trial->engine->channel->intends)
         ferry_task_mark(trial->engine, trial->task, FERRY_MARK_INTENT, FERRY_AFTER_CALL, &(struct ferry_next){0});
     else
         ferry_call_begin(trial->engine, trial->task);
@@ -486,8 +525,8 @@ static bool call(struct trial *trial)
 }
 
 static step *const steps[] = {
-    is_readable, is_live, has_route, has_view,    has_names_for_when, is_wanted, is_fresh, has_names, has_key,
-    is_first,    is_next, is_open,   is_rendered, goes_alone,         has_token, has_room, call,
+    is_readable, is_live, has_route, has_view, has_names_for_when, is_wanted,  is_fresh,  has_names, has_key,
+    is_first,    is_next, is_open,   is_held,  is_rendered,        goes_alone, has_token, has_room,  call,
 };
 
 /* ---- the thread ---- */

@@ -25,6 +25,7 @@ static const char *topic_of(const struct ferry_engine *engine, const struct ferr
 {
     switch (task->writing) {
     case FERRY_WRITE_MARK:
+    case FERRY_WRITE_CLAIM:
         return engine->effects_topic;
     case FERRY_WRITE_LETTER:
         return engine->dead_letter_topic;
@@ -126,14 +127,16 @@ void ferry_task_bury(struct ferry_engine *engine, struct ferry_task *task, const
 
 /* ---- marks ---- */
 
-/* The effects partition of the task: that of its origin's number. -1: there is no effects topic. */
+/* The effects partition of the task: that of its origin's number, or its key's. -1: there is no effects topic. */
 static int32_t partition_of(struct ferry_engine *engine, const struct ferry_task *task)
 {
     ferry_engine_lock(engine);
     int32_t number = task->delivery->fetched->record.partition;
-    int32_t partition = engine->effects_width > 0 ? number % engine->effects_width : -1;
+    int32_t width = engine->effects_width;
     ferry_engine_unlock(engine);
-    return partition;
+    if (width <= 0)
+        return -1;
+    return task->crossing ? ferry_claim_partition(&task->key, width) : number % width;
 }
 
 /* The value is static text, so nobody has to keep it until the report. */
@@ -185,14 +188,27 @@ void ferry_task_mark(struct ferry_engine *engine, struct ferry_task *task, const
 void ferry_task_withdraw(struct ferry_engine *engine, struct ferry_task *task)
 {
     int32_t partition = partition_of(engine, task);
-    if (!task->intended)
+    if (!task->intended && !task->held)
         return;
     ferry_engine_lock(engine);
     task->intended = false; /* still begun: it is RUNNING */
+    task->held = false;
     ferry_engine_unlock(engine);
-    if (partition >= 0 && send_to_effects(engine, task, NULL, partition, NULL, NULL) != FERRY_OK)
+    if (task->crossing)
+        ferry_claim_withdraw(engine, task);
+    else if (partition >= 0 && send_to_effects(engine, task, NULL, partition, NULL, NULL) != FERRY_OK)
         ferry_log(FERRY_LOG_WARN, "an intent could not be taken back; after a crash the effect will be in doubt",
                   FERRY_FIELDS(ferry_text("route", task->slot->name)));
+}
+
+/* ---- claims ---- */
+
+static enum ferry_code claim_written(struct ferry_engine *engine, struct ferry_task *task,
+                                     const struct ferry_report *report)
+{
+    (void)report;
+    ferry_claim_written(engine, task);
+    return FERRY_OK;
 }
 
 /* ---- notes ---- */
@@ -218,6 +234,7 @@ static const struct writer {
     enum ferry_code (*written)(struct ferry_engine *engine, struct ferry_task *task, const struct ferry_report *report);
 } writers[FERRY_WRITE_COUNT] = {
     [FERRY_WRITE_MARK] = {FERRY_TASK_MARKING, send_mark, mark_written},
+    [FERRY_WRITE_CLAIM] = {FERRY_TASK_MARKING, ferry_claim_send, claim_written},
     [FERRY_WRITE_LETTER] = {FERRY_TASK_BURYING, send_letter, letter_written},
     [FERRY_WRITE_ENTRY] = {FERRY_TASK_NOTING, ferry_note_send, note_written},
     [FERRY_WRITE_AGAIN] = {FERRY_TASK_NOTING, ferry_note_send, note_written},

@@ -20,6 +20,7 @@ static struct ferry_series *series(struct ferry_metric *metric, const char *firs
 
 static const char *const by_outcome[] = {"worker", "route", "outcome", NULL};
 static const char *const by_worker_route[] = {"worker", "route", NULL};
+static const char *const by_worker_standing[] = {"worker", "standing", NULL};
 static const char *const by_worker_cap[] = {"worker", "cap", NULL};
 static const char *const by_route[] = {"route", NULL};
 static const char *const by_route_error[] = {"route", "error", NULL};
@@ -30,6 +31,12 @@ void ferry_report_setup(struct ferry_engine *engine)
                               "Effects by what became of them; retry counts every attempt that failed", by_outcome);
     engine->dead_letters = family(engine, FERRY_COUNTER, "ferry_dead_letters_total",
                                   "Records written to the dead letter topic", by_route_error);
+    static const char *const standings[FERRY_STANDING_COUNT] = {"free", "ours", "inherited", "others", "dead", "done"};
+    struct ferry_metric *claims =
+        family(engine, FERRY_COUNTER, "ferry_claims_total",
+               "Claims of keys that cross partitions by how they stood when they were read back", by_worker_standing);
+    for (int i = 0; i < FERRY_STANDING_COUNT; i++)
+        engine->standings[i] = series(claims, engine->channel->name, standings[i], NULL);
     if (engine->channel->limits != NULL)
         engine->capped = family(engine, FERRY_GAUGE, "ferry_cap_waiting",
                                 "Effects that wait because a cap is reached; no attempts, no failures", by_worker_cap);

@@ -241,6 +241,16 @@ static void put_row_back(struct ferry_engine *engine, struct ferry_retry_row *ro
     pthread_cond_signal(&engine->retrieve);
 }
 
+/* A claim in the log is taken back before anybody here claims the key anew: by the prover, for this is under the lock.
+ */
+static void release_claim(struct ferry_engine *engine, const struct ferry_task *task)
+{
+    if (task->crossing && ferry_claims_leave(engine->claims, &task->key))
+        pthread_cond_signal(&engine->prove);
+    else
+        ferry_once_release(engine->once, &task->key); /* nothing happens if it was marked */
+}
+
 static void remove_task(struct ferry_engine *engine, struct ferry_task *task)
 {
     struct ferry_held_partition *partition = task->partition;
@@ -253,7 +263,7 @@ static void remove_task(struct ferry_engine *engine, struct ferry_task *task)
         let_begin(engine, task_of_place(successor));
     ferry_task_forgo_room(task);
     if (task->claimed)
-        ferry_once_release(engine->once, &task->key); /* nothing happens if it was marked */
+        release_claim(engine, task);
     if (task->row != NULL)
         put_row_back(engine, task->row);
     if (task->slot != NULL && task->slot->at_gate == NULL)
@@ -382,6 +392,13 @@ static bool stop_at_gate(struct ferry_engine *engine, struct ferry_task *task)
     ferry_task_enter(engine, task, FERRY_TASK_GATED);
     list_append(&slot->gated, task);
     return true;
+}
+
+void ferry_task_prove(struct ferry_engine *engine, struct ferry_task *task)
+{
+    ferry_task_enter(engine, task, FERRY_TASK_PROVING);
+    list_append(&engine->proving, task);
+    pthread_cond_signal(&engine->prove);
 }
 
 static struct ferry_task *take_ready(struct ferry_engine *engine, int64_t now_ms)

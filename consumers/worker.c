@@ -30,6 +30,8 @@ struct worker {
     bool restoring;
     pthread_t retriever;
     bool retrieving;
+    pthread_t prover;
+    bool proving;
     struct ferry_series *reload_success;
     bool topics_created;
     int64_t create_again_ms;
@@ -130,7 +132,8 @@ static enum ferry_code start_threads(struct worker *worker, struct ferry_error *
     worker->restoring = pthread_create(&worker->restorer, NULL, ferry_restorer_run, engine) == 0;
     worker->retrieving =
         worker->restoring && pthread_create(&worker->retriever, NULL, ferry_retriever_run, engine) == 0;
-    worker->polling = worker->retrieving && pthread_create(&worker->poller, NULL, ferry_poller_run, engine) == 0;
+    worker->proving = worker->retrieving && pthread_create(&worker->prover, NULL, ferry_prover_run, engine) == 0;
+    worker->polling = worker->proving && pthread_create(&worker->poller, NULL, ferry_poller_run, engine) == 0;
     return worker->polling ? FERRY_OK : ferry_fail(error, FERRY_SYSTEM, "cannot start a thread");
 }
 
@@ -187,7 +190,10 @@ static void stop_threads(struct worker *worker, int64_t timeout_ms)
     ferry_engine_lock(engine);
     engine->ended = true;
     pthread_cond_broadcast(&engine->work);
+    pthread_cond_broadcast(&engine->prove);
     ferry_engine_unlock(engine);
+    if (worker->proving)
+        pthread_join(worker->prover, NULL);
     for (size_t i = 0; i < worker->evaluator_count; i++) {
         pthread_join(worker->evaluators[i].thread, NULL);
         ferry_evaluator_done(&worker->evaluators[i]);
