@@ -20,8 +20,8 @@ void ferry_slack_cut(struct ferry_slice text, size_t max, struct ferry_buffer *o
 /* How many bytes of the text are at most `max` characters, without half a character or entity at the end. */
 size_t ferry_slack_fit(struct ferry_slice text, size_t max);
 
-/* What the event brings stays text in blocks (inert.c): the event's JSON text as a blocks program sees it, and what comes
- * out of the program as it is to be sent. */
+/* What the event brings stays text in blocks (inert.c): the event's JSON text as a blocks program sees it, and what
+ * comes out of the program as it is to be sent. */
 void ferry_slack_mark(struct ferry_slice json, struct ferry_buffer *out);
 struct json_t;
 void ferry_slack_unmark(struct json_t *value);

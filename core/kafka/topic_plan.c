@@ -52,8 +52,8 @@ static void plan_effects(const struct ferry_config *config, const struct ferry_w
     widen(plan, widest);
 }
 
-/* What waits must not be deleted before it was tried for as long as `retry.for` says; a week more is for a worker that is
- * away. */
+/* What waits must not be deleted before it was tried for as long as `retry.for` says; a week more is for a worker that
+ * is away. */
 static void plan_retry(const struct ferry_config *config, const struct ferry_worker_config *worker, int widest,
                        struct ferry_topic_plan *plan)
 {
