@@ -422,13 +422,12 @@ static bool is_open(struct trial *trial)
     return fail(trial, FERRY_DESTINATION_DEAD);
 }
 
-/* What goes into a digest is claimed before: no single one can leave the message any more. */
+/* Where messages can be joined the claim comes first: no single one could leave a digest any more, and what is held
+ * meets the gate, a parked route and the pace as everything does. */
 static bool is_held(struct trial *trial)
 {
     struct ferry_task *task = trial->task;
-    const struct ferry_joining *joining = trial->engine->channel->joining;
-    const struct ferry_config *config = trial->evaluator->generation->config;
-    if (!task->crossing || task->held || joining == NULL || joining->window_ms(config, trial->index) <= 0)
+    if (!task->crossing || task->held || trial->engine->channel->joining == NULL)
         return true;
     remember_origin(trial);
     ferry_task_claim(trial->engine, task, FERRY_AFTER_TRIAL);

@@ -213,10 +213,12 @@ static void look_later(struct ferry_engine *engine, struct ferry_task *task)
     ferry_engine_unlock(engine);
 }
 
+/* Our own claim, if there is one, is taken back: behind the mark it would look like one of a worker that died. */
 static void be_duplicate(struct ferry_engine *engine, struct ferry_task *task)
 {
     bool doubtful;
     ferry_effect_done(&task->effect);
+    end_claim(engine, &task->key);
     ferry_engine_lock(engine);
     int64_t marked_ms = ferry_claims_marked_ms(engine->claims, &task->key, &doubtful);
     ferry_claims_forget(engine->claims, &task->key);
