@@ -466,7 +466,7 @@ static void take_off(const struct tally *tally, int64_t counts[FERRY_DLQ_QUEUES]
 enum ferry_code ferry_dlq_count(struct ferry_dlq *dlq, int64_t counts[FERRY_DLQ_QUEUES], struct ferry_error *error)
 {
     const struct ferry_dlq_filter any = {.from_ms = FERRY_EARLIEST_MS, .to_ms = INT64_MAX};
-    struct ferry_span *spans;
+    struct ferry_span *spans = NULL;
     struct tally tally = {.dlq = dlq};
     int64_t found[FERRY_DLQ_QUEUES] = {0};
     enum ferry_code code = find_spans(dlq, &any, &spans, &tally.span_count, error);
