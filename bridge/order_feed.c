@@ -43,13 +43,11 @@ void ferry_order_report_fed(struct ferry_order *order, struct ferry_shipment *sh
     struct chunk *chunk = shipment->owner;
     struct ferry_gate_of_topic *gate = shipment->gate;
     pthread_mutex_lock(&gate->lock);
-    ferry_order_report_row(order, shipment, report, chunk->count == 1 && !chunk->passing);
+    ferry_order_report_row(order, shipment, report, chunk->count == 1);
     gate->passing -= chunk->passing;
     chunk->delivered += report->code == FERRY_OK;
     if (chunk->delivered == chunk->count && chunk->bytes > gate->proven_chunk)
         gate->proven_chunk = chunk->bytes;
-    if (report->code == FERRY_RECORD_TOO_LARGE && chunk->passing)
-        gate->proven_chunk = 0; /* it comes again with nothing behind it, and what is said then is said of it */
     if (report->code == FERRY_RECORD_TOO_LARGE && chunk->count > 1) {
         gate->chunk = chunk->count / 2;
         gate->wary = true;

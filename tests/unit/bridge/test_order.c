@@ -424,34 +424,6 @@ static void rows_that_shared_a_batch_with_one_too_large_are_not_set_aside(void *
     assert_int_equal(count_rows(f, "aside"), 0);
 }
 
-/* What comes while a last row is on its way goes right behind it, into the same batch. */
-static void a_row_that_is_passing_is_not_set_aside_for_what_may_share_its_batch(void **state)
-{
-    struct fixture *f = *state;
-    open_order(f);
-    broker(f, false);
-    send_item(f, 1, "a");
-    give_up(f, 1);
-    send_item(f, 2, "a");
-    send_item(f, 3, "a");
-    assert_settled(f, 3, FERRY_SPOOLED);
-    broker(f, true);
-    assert_each_settled_and_released_once(f, 1, 1);
-    assert_topic(f, "a", 3, "1 2 3");
-    broker(f, false);
-    send_item(f, 4, "a");
-    give_up(f, 4);
-    send_item(f, 5, "a");
-    assert_settled(f, 5, FERRY_SPOOLED);
-    rd_kafka_mock_push_request_errors(f->cluster->mock, API_PRODUCE, 2, RD_KAFKA_RESP_ERR_NO_ERROR, /* of 4 */
-                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
-    broker(f, true);
-    assert_topic(f, "a", 5, "1 2 3 4 5");
-    close_order(f);
-    assert_int_equal(count_rows(f, "rows"), 0);
-    assert_int_equal(count_rows(f, "aside"), 0);
-}
-
 static void a_record_that_shared_a_batch_with_one_too_large_is_not_refused_for_it(void **state)
 {
     struct fixture *f = *state;
@@ -672,7 +644,6 @@ int main(void)
         ORDER_TEST(what_is_handed_over_is_noted_on_the_disk_while_it_is_on_its_way),
         ORDER_TEST(a_row_too_large_for_kafka_is_set_aside_and_the_gate_opens),
         ORDER_TEST(rows_that_shared_a_batch_with_one_too_large_are_not_set_aside),
-        ORDER_TEST(a_row_that_is_passing_is_not_set_aside_for_what_may_share_its_batch),
         ORDER_TEST(a_record_that_shared_a_batch_with_one_too_large_is_not_refused_for_it),
         ORDER_TEST(rows_that_damage_hides_do_not_hold_the_gate_closed),
         ORDER_TEST(a_broken_spool_with_rows_is_told_and_flows_when_it_is_sound_again),
