@@ -1,5 +1,6 @@
 /* Which dead letters there are: the topics are read from their beginning, which takes what it takes; what is kept of a
  * letter are its marks alone, so that a hundred thousand letters of 900 KiB fit. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,19 +107,35 @@ static struct ferry_letter *append(struct ferry_arena *arena, struct ferry_lette
     return &letters->items[letters->count++];
 }
 
+/* "/NUMBER" at `*at`, which moves behind it. */
+static bool take_number(const char **at, int64_t least, int64_t most, int64_t *number)
+{
+    char *end;
+    if (**at != '/')
+        return false;
+    errno = 0;
+    int64_t value = strtoll(*at + 1, &end, 10);
+    if (end == *at + 1 || errno != 0 || value < least || value > most)
+        return false;
+    *at = end;
+    *number = value;
+    return true;
+}
+
 bool ferry_letter_parse(struct ferry_dlq *dlq, const char *name, struct ferry_letters *letters)
 {
     struct ferry_letter letter = {0};
     size_t len = strcspn(name, "/");
-    int end = 0;
+    const char *at = name + len;
+    int64_t partition;
     while (letter.queue < FERRY_DLQ_QUEUES &&
            !ferry_slice_is(ferry_slice_of(name, len), dlq->queues[letter.queue].topic) &&
            !ferry_slice_is(ferry_slice_of(name, len), dlq->queues[letter.queue].worker))
         letter.queue++;
-    if (letter.queue == FERRY_DLQ_QUEUES || strlen(name + len) > 32 ||
-        sscanf(name + len, "/%" SCNd32 "/%" SCNd64 "%n", &letter.partition, &letter.offset, &end) != 2 ||
-        name[len + (size_t)end] != '\0')
+    if (letter.queue == FERRY_DLQ_QUEUES || strlen(at) > 32 || !take_number(&at, INT32_MIN, INT32_MAX, &partition) ||
+        !take_number(&at, INT64_MIN, INT64_MAX, &letter.offset) || *at != '\0')
         return false;
+    letter.partition = (int32_t)partition;
     return append(&dlq->arena, letters, &letter) != NULL;
 }
 

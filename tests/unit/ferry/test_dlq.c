@@ -53,8 +53,9 @@ static void names_are_read_with_the_topic_or_the_worker(void **state)
     char name[FERRY_LETTER_NAME];
     for (size_t i = 0; i < 3; i++)
         assert_string_equal(ferry_letter_name(dlq, &letters.items[i], name), expected[i]);
-    static const char *const wrong[] = {"",           "mail",     "mail/0",  "fax/0/1",
-                                        "mail/0/1/2", "mail/x/1", "mail/0/", "ferry.mail/0/1"};
+    static const char *const wrong[] = {
+        "",         "mail",    "mail/0",         "fax/0/1",           "mail/0/1/2",
+        "mail/x/1", "mail/0/", "ferry.mail/0/1", "mail/4294967296/1", "mail/0/9223372036854775808"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_false(ferry_letter_parse(dlq, wrong[i], &letters));
 }
