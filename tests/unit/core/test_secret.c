@@ -7,6 +7,7 @@
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/secret.h"
@@ -58,8 +59,10 @@ static bool mapping_has(const void *address, const char *flag)
     bool inside = false, found = false;
     assert_non_null(maps);
     while (fgets(line, sizeof line, maps) != NULL) {
-        unsigned long from, to;
-        if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+        char *from_end, *to_end;
+        uintptr_t from = strtoul(line, &from_end, 16);
+        uintptr_t to = *from_end == '-' ? strtoul(from_end + 1, &to_end, 16) : 0;
+        if (to != 0 && *to_end == ' ')
             inside = from <= (uintptr_t)address && (uintptr_t)address < to;
         else if (inside && strncmp(line, "VmFlags:", 8) == 0)
             found |= strstr(line, flag) != NULL;
