@@ -705,18 +705,30 @@ static bool is_poison(int64_t offset)
 /* What arrived, by the offsets in the texts of calls that were answered with ok. */
 static int arrivals[RANDOM_RECORDS], last_of_key[KEYS];
 
+/* Of a line "<key><offset>". */
+static int64_t offset_in(const char *line)
+{
+    return strtoll(line + 1, NULL, 10);
+}
+
+static const char *line_behind(const char *line)
+{
+    const char *end = strchr(line, '\n');
+    return end != NULL ? end + 1 : NULL;
+}
+
 static bool holds_poison(const char *text)
 {
-    for (const char *line = text; line != NULL; line = strchr(line, '\n'), line = line != NULL ? line + 1 : NULL)
-        if (is_poison(atoi(line + 1)))
+    for (const char *line = text; line != NULL; line = line_behind(line))
+        if (is_poison(offset_in(line)))
             return true;
     return false;
 }
 
 static void note_arrivals(const char *text)
 {
-    for (const char *line = text; line != NULL; line = strchr(line, '\n'), line = line != NULL ? line + 1 : NULL) {
-        int offset = atoi(line + 1), key = line[0] - 'a';
+    for (const char *line = text; line != NULL; line = line_behind(line)) {
+        int offset = (int)offset_in(line), key = line[0] - 'a';
         arrivals[offset]++;
         assert_true(offset > last_of_key[key]);
         last_of_key[key] = offset;
