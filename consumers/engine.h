@@ -488,15 +488,18 @@ void ferry_task_mark(struct ferry_engine *engine, struct ferry_task *task, const
 void ferry_task_note(struct ferry_engine *engine, struct ferry_task *task, enum ferry_writing writing);
 /* Writes what is to be written (again). */
 void ferry_task_publish_again(struct ferry_engine *engine, struct ferry_task *task);
-/* Hands a record to the producer, whoever has it at this moment; the report's tag is the task, or NULL. */
-FERRY_NODISCARD enum ferry_code ferry_engine_send(struct ferry_engine *engine, const struct ferry_record *record,
-                                                  int32_t partition, struct ferry_task *task,
-                                                  struct ferry_error *error);
 /* Takes an intent back: the call had no effect. Not waited for. */
 void ferry_task_withdraw(struct ferry_engine *engine, struct ferry_task *task);
 FERRY_NODISCARD enum ferry_code ferry_engine_open_producer(struct ferry_engine *engine, struct ferry_error *error);
 /* Replaces a producer that is broken for good. */
 void ferry_engine_mend_producer(struct ferry_engine *engine);
+
+/* ---- send.c ---- */
+
+/* Hands a record to the producer, whoever has it at this moment; the report's tag is the task, or NULL. */
+FERRY_NODISCARD enum ferry_code ferry_engine_send(struct ferry_engine *engine, const struct ferry_record *record,
+                                                  int32_t partition, struct ferry_task *task,
+                                                  struct ferry_error *error);
 
 /* ---- requeue.c: to the retry topic, and back from it ---- */
 

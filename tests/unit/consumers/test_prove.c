@@ -19,6 +19,41 @@ static const char yaml[] = "kafka: {bootstrap.servers: 127.0.0.1:1, session.time
 
 static const struct ferry_once_key key = {{1, 2, 3}};
 
+/* ---- the producer ---- */
+
+static struct {
+    size_t voids;
+    char key[sizeof key.bytes + 1]; /* of the last one */
+    int32_t partition;
+} sent;
+
+/* Nobody waits for what has no tag: it is in the log. The rest is put off, as without a producer. */
+enum ferry_code ferry_engine_send(struct ferry_engine *engine, const struct ferry_record *record, int32_t partition,
+                                  struct ferry_task *task, struct ferry_error *error)
+{
+    (void)engine;
+    if (task != NULL)
+        return ferry_fail(error, FERRY_KAFKA_FATAL, "there is no producer at this moment");
+    assert_true(ferry_slice_is(record->value, FERRY_CLAIM_VOID));
+    assert_int_equal(record->key.len, sizeof sent.key);
+    memcpy(sent.key, record->key.ptr, sizeof sent.key);
+    sent.partition = partition;
+    sent.voids++;
+    return FERRY_OK;
+}
+
+static void assert_taken_back(size_t times)
+{
+    assert_int_equal(sent.voids, times);
+    if (times == 0)
+        return;
+    assert_memory_equal(sent.key, key.bytes, sizeof key.bytes);
+    assert_int_equal(sent.key[sizeof key.bytes], FERRY_CLAIM_MARK);
+    assert_int_equal(sent.partition, ferry_claim_partition(&key, WIDTH));
+}
+
+/* ---- the engine ---- */
+
 static int setup(void **state)
 {
     struct ferry_engine *engine = malloc(sizeof *engine);
@@ -34,6 +69,7 @@ static int setup(void **state)
     engine->partitions[0]->restoring = false;
     engine->slots->proven = true;
     ferry_engine_unlock(engine);
+    sent.voids = 0;
     *state = engine;
     return 0;
 }
@@ -188,6 +224,25 @@ static void an_effect_that_another_process_has_had_is_a_duplicate(void **state)
     assert_int_equal(asked_here(engine), FERRY_CLAIM_DONE);
     they(engine, FERRY_CLAIM_CLAIM, 2); /* a renewal that crossed with the mark */
     assert_int_equal(ferry_claims_count(engine->claims), 0);
+    assert_taken_back(0); /* there was none of ours */
+}
+
+/* Behind the mark it would look like the claim of a worker that died. */
+static void a_duplicate_takes_its_own_claim_back(void **state)
+{
+    struct ferry_engine *engine = *state;
+    struct ferry_task *task = new_task(engine);
+    struct ferry_claimant over;
+    ferry_task_claim(engine, task, FERRY_AFTER_CALL);
+    (void)report(engine, task, &over);
+    ferry_engine_lock(engine);
+    ferry_engine_learn_mark(engine, &key, ferry_clock_wall_ms(), false);
+    ferry_engine_unlock(engine);
+    ferry_claim_judge(engine, task);
+    assert_int_equal(engine->partitions[0]->tasks, 0);
+    assert_taken_back(1);
+    assert_int_equal(asked_here(engine), FERRY_CLAIM_DONE);
+    assert_int_equal(ferry_claims_count(engine->claims), 0);
 }
 
 static void what_a_dead_process_was_at_is_in_doubt(void **state)
@@ -220,7 +275,9 @@ static void a_claim_that_is_dropped_is_taken_back_before_the_key_is_free_here(vo
     assert_true(ferry_claims_any_left(engine->claims));
     assert_int_equal(asked_here(engine), FERRY_CLAIM_BUSY);
     engine->ended = true;
+    assert_taken_back(0);
     ferry_prover_run(engine);
+    assert_taken_back(1);
     assert_false(ferry_claims_any_left(engine->claims));
     assert_int_equal(asked_here(engine), FERRY_CLAIM_OURS);
 }
@@ -250,6 +307,7 @@ static void an_effect_that_failed_lets_others_try(void **state)
     ferry_task_take(engine, task);
     ferry_engine_unlock(engine);
     ferry_task_withdraw(engine, task);
+    assert_taken_back(1);
     assert_false(task->held || task->intended);
     assert_false(ferry_claims_renew(engine->claims, &key, &by));
     assert_true(task->claimed); /* in this process it is still the one */
@@ -301,6 +359,7 @@ int main(void)
         TEST(what_goes_into_a_digest_goes_on_with_its_trial),
         TEST(who_came_too_late_waits_and_looks_again),
         TEST(an_effect_that_another_process_has_had_is_a_duplicate),
+        TEST(a_duplicate_takes_its_own_claim_back),
         TEST(what_a_dead_process_was_at_is_in_doubt),
         TEST(a_claim_that_is_dropped_is_taken_back_before_the_key_is_free_here),
         TEST(of_a_partition_that_goes_away_no_call_begins),
