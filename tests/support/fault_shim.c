@@ -37,8 +37,8 @@ static struct control *control;
 static const char *synced;
 static pthread_mutex_t copying = PTHREAD_MUTEX_INITIALIZER;
 
-#define REAL(name) ((__typeof__(&name))real(#name, NULL))
-#define REAL_OF(name, version) ((__typeof__(&name))real(#name, version))
+#define REAL(name) ((__typeof__(&(name)))real(#name, NULL))
+#define REAL_OF(name, version) ((__typeof__(&(name)))real(#name, version))
 
 static void *real(const char *name, const char *version)
 {
