@@ -14,6 +14,7 @@
 #include "../kafka/cluster.h"
 #include "bridge/order_inside.h"
 #include "bridge/publish.h"
+#include "tests/support/spool_folder.h"
 
 enum { ITEMS = 400, LIMIT = 64 << 20 };
 
@@ -29,7 +30,7 @@ struct item {
 };
 
 struct fixture {
-    char directory[64];
+    char directory[SPOOL_FOLDER];
     struct cluster *cluster;
     struct ferry_config config;
     struct ferry_order *order;
@@ -73,8 +74,7 @@ static void close_order(struct fixture *f)
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    strcpy(f->directory, "/tmp/ferry-order-XXXXXX");
-    if (mkdtemp(f->directory) == NULL)
+    if (!spool_folder_make(f->directory, "order", false))
         return -1;
     f->cluster = cluster_start();
     cluster_property(f->cluster, "message.max.bytes", "400000");
@@ -93,13 +93,7 @@ static int tear_down(void **state)
     struct fixture *f = *state;
     ferry_order_close(f->order);
     cluster_stop(f->cluster);
-    static const char *const files[] = {"spool.db", "spool.db-wal", "spool.db-shm", "lock", "reserve"};
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        char path[128];
-        snprintf(path, sizeof path, "%s/%s", f->directory, files[i]);
-        unlink(path);
-    }
-    rmdir(f->directory);
+    spool_folder_remove(f->directory);
     free(f);
     return 0;
 }

@@ -18,6 +18,7 @@
 #include "bridge/spool.h"
 #include "core/crc32c.h"
 #include "core/spool/spool_row.h"
+#include "tests/support/spool_folder.h"
 
 /* What the listener has heard. */
 struct heard {
@@ -28,7 +29,7 @@ struct heard {
 };
 
 struct fixture {
-    char directory[64];
+    char directory[SPOOL_FOLDER];
     struct heard heard;
     struct ferry_spool *spool;
 };
@@ -63,8 +64,7 @@ static void open_spool(struct fixture *fixture, int64_t limit)
 static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
-    strcpy(fixture->directory, "/tmp/ferry-spool-XXXXXX");
-    if (mkdtemp(fixture->directory) == NULL)
+    if (!spool_folder_make(fixture->directory, "spool", false))
         return -1;
     pthread_mutex_init(&fixture->heard.lock, NULL);
     pthread_cond_init(&fixture->heard.changed, NULL);
@@ -77,13 +77,7 @@ static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
     ferry_spool_close(fixture->spool);
-    static const char *const files[] = {"spool.db", "spool.db-wal", "spool.db-shm", "lock", "reserve"};
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        char path[128];
-        snprintf(path, sizeof path, "%s/%s", fixture->directory, files[i]);
-        unlink(path);
-    }
-    rmdir(fixture->directory);
+    spool_folder_remove(fixture->directory);
     free(fixture);
     return 0;
 }

@@ -16,18 +16,18 @@
 #include "bridge/spool.h"
 #include "core/log.h"
 #include "core/spool/spool_row.h"
+#include "tests/support/spool_folder.h"
 
 enum { ROWS = 12, LIMIT = 1 << 26, SAMPLE_STEP = 499, FILE_MAX = 1 << 20 };
 
 static const char *const files[] = {"spool.db", "spool.db-wal"};
-static const char *const others[] = {"spool.db-shm", "lock", "reserve"};
 
 struct image {
     size_t len;
     char bytes[FILE_MAX];
 };
 
-static char directory[64];
+static char directory[SPOOL_FOLDER];
 static struct image images[2];
 static struct {
     size_t tried, refused, complete, lost_rows;
@@ -96,8 +96,7 @@ static void store(size_t which)
 static int set_up(void **state)
 {
     (void)state;
-    strcpy(directory, access("/dev/shm", W_OK) == 0 ? "/dev/shm/ferry-damage-XXXXXX" : "/tmp/ferry-damage-XXXXXX");
-    if (mkdtemp(directory) == NULL)
+    if (!spool_folder_make(directory, "damage", true))
         return -1;
     struct ferry_spool *spool = open_spool();
     append_rows(spool, 1, ROWS / 2);
@@ -114,12 +113,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    char path[128];
-    for (size_t i = 0; i < 5; i++) {
-        path_of(i < 2 ? files[i] : others[i - 2], path);
-        unlink(path);
-    }
-    return rmdir(directory);
+    return spool_folder_remove(directory) ? 0 : -1;
 }
 
 static size_t check_topic(struct ferry_spool *spool, const char *topic)
@@ -144,7 +138,7 @@ static size_t check_topic(struct ferry_spool *spool, const char *topic)
 static void try_damage(size_t which, size_t at)
 {
     char path[128];
-    path_of(others[0], path);
+    path_of("spool.db-shm", path);
     unlink(path);
     images[which].bytes[at] ^= (char)(1 << at % 8);
     store(0);

@@ -12,9 +12,10 @@
 
 #include "core/spool/spool_reader.h"
 #include "core/spool/spool_row.h"
+#include "tests/support/spool_folder.h"
 
 struct fixture {
-    char directory[64];
+    char directory[SPOOL_FOLDER];
     struct ferry_spool_file *file;
     struct ferry_spool_reader *reader;
     struct ferry_arena arena;
@@ -30,8 +31,7 @@ static void open_file(struct fixture *fixture)
 static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
-    strcpy(fixture->directory, "/tmp/ferry-reader-XXXXXX");
-    if (mkdtemp(fixture->directory) == NULL)
+    if (!spool_folder_make(fixture->directory, "reader", false))
         return -1;
     open_file(fixture);
     *state = fixture;
@@ -44,13 +44,7 @@ static int tear_down(void **state)
     ferry_spool_reader_close(fixture->reader);
     ferry_spool_file_close(fixture->file);
     ferry_arena_done(&fixture->arena);
-    static const char *const files[] = {"spool.db", "spool.db-wal", "spool.db-shm", "lock", "reserve"};
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        char path[128];
-        snprintf(path, sizeof path, "%s/%s", fixture->directory, files[i]);
-        unlink(path);
-    }
-    rmdir(fixture->directory);
+    spool_folder_remove(fixture->directory);
     free(fixture);
     return 0;
 }
