@@ -75,8 +75,8 @@ int32_t ferry_claim_partition(const struct ferry_once_key *key, int32_t width)
 
 /* Key and headers are copied, and the value is static text, so nobody has to keep anything until the report. */
 static enum ferry_code send(struct ferry_engine *engine, const struct ferry_once_key *key, const char *value,
-                            const struct ferry_claimant *by, const struct ferry_claimant *over, struct ferry_task *tag,
-                            struct ferry_error *error)
+                            const struct ferry_claimant *by, const struct ferry_claimant *over, int32_t width,
+                            struct ferry_task *tag, struct ferry_error *error)
 {
     char name[sizeof key->bytes + 1], by_text[FERRY_CLAIMANT_TEXT], over_text[FERRY_CLAIMANT_TEXT];
     memcpy(name, key->bytes, sizeof key->bytes);
@@ -90,41 +90,36 @@ static enum ferry_code send(struct ferry_engine *engine, const struct ferry_once
                                         .value = ferry_slice_from(value),
                                         .headers = headers,
                                         .header_count = over->process != 0 ? 2 : 1};
-    ferry_engine_lock(engine);
-    int32_t width = engine->effects_width;
-    ferry_engine_unlock(engine);
-    if (width <= 0)
-        return FERRY_OK;
     return ferry_engine_send(engine, &record, ferry_claim_partition(key, width), tag, error);
 }
 
-static void end_claim(struct ferry_engine *engine, const struct ferry_once_key *key)
+/* What follows a claim that may stand in the log. Not waited for. */
+struct sequel {
+    bool (*enter)(struct ferry_claims *claims, const struct ferry_once_key *key, struct ferry_claimant *by);
+    const char *value;
+    const char *unsent; /* what is said when it could not be sent */
+};
+static const struct sequel withdrawal = {ferry_claims_withdraw, FERRY_CLAIM_VOID,
+                                         "a claim could not be taken back; the effect will be in doubt"};
+static const struct sequel renewal = {ferry_claims_renew, FERRY_CLAIM_CLAIM, "a claim could not be renewed"};
+
+static void send_sequel(struct ferry_engine *engine, const struct sequel *sequel, const struct ferry_once_key *key)
 {
     struct ferry_claimant by;
     pthread_mutex_lock(&engine->claim_lock);
     ferry_engine_lock(engine);
-    bool stands = ferry_claims_withdraw(engine->claims, key, &by);
+    int32_t width = engine->effects_width;
+    bool stands = sequel->enter(engine->claims, key, &by);
     ferry_engine_unlock(engine);
-    if (stands && send(engine, key, FERRY_CLAIM_VOID, &by, &(struct ferry_claimant){0}, NULL, NULL) != FERRY_OK)
-        ferry_log(FERRY_LOG_WARN, "a claim could not be taken back; the effect will be in doubt", FERRY_NO_FIELDS);
+    if (stands && width > 0 &&
+        send(engine, key, sequel->value, &by, &(struct ferry_claimant){0}, width, NULL, NULL) != FERRY_OK)
+        ferry_log(FERRY_LOG_WARN, sequel->unsent, FERRY_NO_FIELDS);
     pthread_mutex_unlock(&engine->claim_lock);
 }
 
 void ferry_claim_withdraw(struct ferry_engine *engine, const struct ferry_task *task)
 {
-    end_claim(engine, &task->key);
-}
-
-static void renew(struct ferry_engine *engine, const struct ferry_once_key *key)
-{
-    struct ferry_claimant by;
-    pthread_mutex_lock(&engine->claim_lock);
-    ferry_engine_lock(engine);
-    bool stands = ferry_claims_renew(engine->claims, key, &by);
-    ferry_engine_unlock(engine);
-    if (stands && send(engine, key, FERRY_CLAIM_CLAIM, &by, &(struct ferry_claimant){0}, NULL, NULL) != FERRY_OK)
-        ferry_log(FERRY_LOG_WARN, "a claim could not be renewed", FERRY_NO_FIELDS);
-    pthread_mutex_unlock(&engine->claim_lock);
+    send_sequel(engine, &withdrawal, &task->key);
 }
 
 enum ferry_code ferry_claim_send(struct ferry_engine *engine, struct ferry_task *task, struct ferry_error *error)
@@ -132,10 +127,10 @@ enum ferry_code ferry_claim_send(struct ferry_engine *engine, struct ferry_task 
     struct ferry_claimant by, over;
     ferry_engine_lock(engine);
     ferry_claims_write(engine->claims, &task->key, ferry_clock_mono_ms(), &by, &over);
-    bool nowhere = engine->effects_width <= 0;
+    int32_t width = engine->effects_width;
     ferry_engine_unlock(engine);
-    if (!nowhere)
-        return send(engine, &task->key, FERRY_CLAIM_CLAIM, &by, &over, task, error);
+    if (width > 0)
+        return send(engine, &task->key, FERRY_CLAIM_CLAIM, &by, &over, width, task, error);
     ferry_claim_written(engine, task); /* the topic is gone: nothing to read back either */
     return FERRY_OK;
 }
@@ -218,7 +213,7 @@ static void be_duplicate(struct ferry_engine *engine, struct ferry_task *task)
 {
     bool doubtful;
     ferry_effect_done(&task->effect);
-    end_claim(engine, &task->key);
+    ferry_claim_withdraw(engine, task);
     ferry_engine_lock(engine);
     int64_t marked_ms = ferry_claims_marked_ms(engine->claims, &task->key, &doubtful);
     ferry_claims_forget(engine->claims, &task->key);
@@ -333,7 +328,7 @@ static void take_back_left(struct ferry_engine *engine)
         ferry_engine_unlock(engine);
         if (!found)
             return;
-        end_claim(engine, &key);
+        send_sequel(engine, &withdrawal, &key);
         ferry_engine_lock(engine);
         ferry_claims_forget(engine->claims, &key);
         ferry_once_release(engine->once, &key);
@@ -350,7 +345,7 @@ static void renew_all(struct prover *prover)
     prover->renew_ms = ferry_clock_mono_ms() + ferry_claims_lease_ms(engine->claims) / RENEWALS;
     ferry_engine_unlock(engine);
     for (size_t i = 0; i < count; i++)
-        renew(engine, &keys[i]);
+        send_sequel(engine, &renewal, &keys[i]);
     free(keys);
 }
 
