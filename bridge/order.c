@@ -26,6 +26,7 @@
 #include "core/crash_point.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "core/wait.h"
 
 /* ---- gates ---- */
 
@@ -414,11 +415,7 @@ static struct ferry_order *order_new(const struct ferry_order_listener *listener
     atomic_init(&order->next_sequence, 1);
     pthread_rwlock_init(&order->gates_lock, NULL);
     pthread_mutex_init(&order->feeder_lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&order->feeder_wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    ferry_condition_init(&order->feeder_wake);
     return order;
 }
 

@@ -2,12 +2,12 @@
  * holds nothing more of that topic. Topics do not wait for each other: a topic that Kafka does not take keeps its rows,
  * the others flow. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "bridge/order_inside.h"
 #include "core/clock.h"
 #include "core/crash_point.h"
 #include "core/log.h"
+#include "core/wait.h"
 
 enum { CHUNK = 1000, SHORT_PAUSE_MS = 10, IDLE_MS = 1000 };
 
@@ -252,11 +252,7 @@ static void feed_gates(struct ferry_order *order)
 static bool wait_for_rows(struct ferry_order *order)
 {
     int64_t wait_ms = ferry_spool_rows(order->spool) > 0 ? SHORT_PAUSE_MS : IDLE_MS;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += wait_ms % 1000 * 1000000;
-    until.tv_sec += wait_ms / 1000 + until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    const struct timespec until = ferry_deadline_in(wait_ms);
     pthread_mutex_lock(&order->feeder_lock);
     while (!order->feeder_due && !order->stopping)
         if (pthread_cond_timedwait(&order->feeder_wake, &order->feeder_lock, &until) != 0)

@@ -18,12 +18,12 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/clock.h"
 #include "core/crash_point.h"
 #include "core/log.h"
 #include "core/spool/spool_row.h"
+#include "core/wait.h"
 
 enum {
     BATCH = 64,
@@ -214,16 +214,6 @@ static size_t queued_count(const struct ferry_spool *spool)
     return count;
 }
 
-static struct timespec in_ms(int64_t ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += ms % 1000 * 1000000L;
-    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
-    return until;
-}
-
 static bool is_well(const struct ferry_spool *spool)
 {
     return !spool->broken && spool->has_room;
@@ -232,7 +222,7 @@ static bool is_well(const struct ferry_spool *spool)
 /* A spool that is not well does not wait for ever. */
 static void wait_for_work(struct ferry_spool *spool)
 {
-    const struct timespec until = in_ms(MEND_MS);
+    const struct timespec until = ferry_deadline_in(MEND_MS);
     while (queued_count(spool) == 0 && !spool->stopping) {
         if (is_well(spool))
             pthread_cond_wait(&spool->queued, &spool->lock);
@@ -243,7 +233,7 @@ static void wait_for_work(struct ferry_spool *spool)
 
 static void wait_for_company(struct ferry_spool *spool)
 {
-    const struct timespec until = in_ms(COLLECT_MS);
+    const struct timespec until = ferry_deadline_in(COLLECT_MS);
     while (queued_count(spool) < BATCH && !spool->stopping)
         if (pthread_cond_timedwait(&spool->queued, &spool->lock, &until) != 0)
             return;
@@ -381,12 +371,8 @@ static struct ferry_spool *spool_new(int64_t limit_bytes, const struct ferry_spo
     spool->listener = *listener;
     for (int kind = 0; kind < WORK_KINDS; kind++)
         list_init(&spool->work[kind]);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&spool->queued, &monotonic);
-    pthread_cond_init(&spool->committed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    ferry_condition_init(&spool->queued);
+    ferry_condition_init(&spool->committed);
     pthread_mutex_init(&spool->lock, NULL);
     return spool;
 }

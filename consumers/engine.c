@@ -6,6 +6,7 @@
 #include "consumers/dead_letter.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/wait.h"
 
 uint32_t ferry_random(void)
 {
@@ -132,15 +133,11 @@ enum ferry_code ferry_engine_adopt(struct ferry_engine *engine, struct ferry_con
 /* Timers run on the monotonic clock, so the conditions do too. */
 static void init_conditions(struct ferry_engine *engine)
 {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&engine->work, &attributes);
-    pthread_cond_init(&engine->settled, &attributes);
-    pthread_cond_init(&engine->prove, &attributes);
-    pthread_cond_init(&engine->restore, &attributes);
-    pthread_cond_init(&engine->retrieve, &attributes);
-    pthread_condattr_destroy(&attributes);
+    ferry_condition_init(&engine->work);
+    ferry_condition_init(&engine->settled);
+    ferry_condition_init(&engine->prove);
+    ferry_condition_init(&engine->restore);
+    ferry_condition_init(&engine->retrieve);
 }
 
 static char *topic_name(const struct ferry_engine *engine, const char *what)

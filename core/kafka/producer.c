@@ -18,6 +18,7 @@
 
 #include "core/clock.h"
 #include "core/kafka/common.h"
+#include "core/wait.h"
 
 enum {
     PROBE_EVERY_MS = 2000,
@@ -121,12 +122,8 @@ static void probe(struct ferry_producer *producer)
 /* Until the next probe is due; false when it is time to stop. */
 static bool wait_for_probe(struct ferry_producer *producer)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t wait_ms = atomic_load(&producer->warmth) == WARMING ? PROBE_WARMING_MS : PROBE_EVERY_MS;
-    until.tv_nsec += wait_ms % 1000 * 1000000;
-    until.tv_sec += wait_ms / 1000 + until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    const struct timespec until =
+        ferry_deadline_in(atomic_load(&producer->warmth) == WARMING ? PROBE_WARMING_MS : PROBE_EVERY_MS);
     pthread_mutex_lock(&producer->lock);
     while (!producer->prober_stop && !producer->probe_now)
         if (pthread_cond_timedwait(&producer->changed, &producer->lock, &until) != 0)
@@ -386,11 +383,7 @@ enum ferry_code ferry_producer_open(struct ferry_properties common, struct ferry
     producer->reports = rd_kafka_queue_get_main(client);
     producer->listener = *listener;
     pthread_mutex_init(&producer->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&producer->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    ferry_condition_init(&producer->changed);
     add_metrics(producer, metrics);
     code = start_threads(producer, error);
     if (code != FERRY_OK) {

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/clock.h"
+#include "core/wait.h"
 
 enum { LINE_BYTES = 4 * 1024 };
 
@@ -33,11 +33,7 @@ struct ferry_inbox *ferry_inbox_new(void)
     struct ferry_inbox *inbox = calloc(1, sizeof *inbox);
     if (inbox == NULL)
         return NULL;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&inbox->grown, &attributes);
-    pthread_condattr_destroy(&attributes);
+    ferry_condition_init(&inbox->grown);
     pthread_mutex_init(&inbox->lock, NULL);
     return inbox;
 }
@@ -125,14 +121,7 @@ void ferry_inbox_add(struct ferry_inbox *inbox, enum ferry_place_reached place, 
 
 const struct ferry_arrival *ferry_inbox_wait(struct ferry_inbox *inbox, size_t index, int64_t timeout_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(timeout_ms / 1000);
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = ferry_deadline_in(timeout_ms);
     pthread_mutex_lock(&inbox->lock);
     while (inbox->count <= index)
         if (pthread_cond_timedwait(&inbox->grown, &inbox->lock, &until) == ETIMEDOUT)
