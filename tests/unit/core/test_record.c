@@ -11,24 +11,9 @@
 #include "core/buffer.h"
 #include "core/envelope.h"
 #include "core/record.h"
+#include "tests/support/arena.h"
 
 #define TRACEPARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-static struct ferry_arena arena;
-
-static int fresh_arena(void **state)
-{
-    (void)state;
-    ferry_arena_init(&arena);
-    return 0;
-}
-
-static int free_arena(void **state)
-{
-    (void)state;
-    ferry_arena_done(&arena);
-    return 0;
-}
 
 /* ---- making ---- */
 

@@ -6,22 +6,7 @@
 #include <cmocka.h>
 
 #include "core/retry_record.h"
-
-static struct ferry_arena arena;
-
-static int fresh_arena(void **state)
-{
-    (void)state;
-    ferry_arena_init(&arena);
-    return 0;
-}
-
-static int free_arena(void **state)
-{
-    (void)state;
-    ferry_arena_done(&arena);
-    return 0;
-}
+#include "tests/support/arena.h"
 
 #define PAIR(name, value)                                     \
     {                                                         \

@@ -7,22 +7,7 @@
 
 #include "core/catalog.h"
 #include "core/route.h"
-
-static struct ferry_arena arena;
-
-static int fresh_arena(void **state)
-{
-    (void)state;
-    ferry_arena_init(&arena);
-    return 0;
-}
-
-static int free_arena(void **state)
-{
-    (void)state;
-    ferry_arena_done(&arena);
-    return 0;
-}
+#include "tests/support/arena.h"
 
 static struct ferry_topics_config topics_named(const char *name)
 {
