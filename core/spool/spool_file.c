@@ -420,28 +420,42 @@ static bool is_sound(sqlite3_stmt *select)
     return ferry_spool_row_crc(sqlite3_column_int64(select, 0), record) == (uint32_t)sqlite3_column_int64(select, 2);
 }
 
-/* What the query yields, which is finalized. A row that is sound and yet cannot be read tells that memory ran out. */
-static enum ferry_code read_rows(struct ferry_spool_file *file, sqlite3_stmt *select, struct ferry_arena *arena,
-                                 struct ferry_spool_row *rows, size_t *count, int64_t *damaged, size_t *damaged_count,
-                                 struct ferry_error *error)
+/* A query of rows, the second parameter of which limits their number. The caller binds the first. */
+static enum ferry_code select_rows(struct ferry_spool_file *file, const char *query, size_t limit, sqlite3_stmt **out,
+                                   struct ferry_error *error)
 {
+    sqlite3_stmt *select = NULL;
+    if (sqlite3_prepare_v2(file->reading, query, -1, &select, NULL) != SQLITE_OK)
+        return reading_error(file, error);
+    sqlite3_bind_int64(select, 2, (int64_t)limit);
+    *out = select;
+    return FERRY_OK;
+}
+
+/* What the query yields, which is finalized. A row that is sound and yet cannot be read tells that memory ran out. */
+static enum ferry_code read_rows(struct ferry_spool_file *file, sqlite3_stmt *select, size_t limit,
+                                 struct ferry_arena *arena, struct ferry_spool_row **rows, size_t *count,
+                                 int64_t *damaged, size_t *damaged_count, struct ferry_error *error)
+{
+    struct ferry_spool_row *read = ferry_arena_new_array(arena, limit, sizeof *read);
     size_t good = 0, bad = 0, bytes = 0;
     int step = SQLITE_DONE;
-    bool starved = false;
+    bool starved = read == NULL;
     while (!starved && bytes < READ_MAX_BYTES && (step = sqlite3_step(select)) == SQLITE_ROW) {
         bytes += (size_t)sqlite3_column_bytes(select, 3);
-        if (ferry_spool_sql_row(select, arena, &rows[good]))
+        if (ferry_spool_sql_row(select, arena, &read[good]))
             good++;
         else if (is_sound(select))
             starved = true;
         else
-            damaged[bad++] = rows[good].sequence;
+            damaged[bad++] = read[good].sequence;
     }
     sqlite3_finalize(select);
     if (starved)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     if (step != SQLITE_DONE && step != SQLITE_ROW)
         return reading_error(file, error);
+    *rows = read;
     *count = good;
     *damaged_count = bad;
     return FERRY_OK;
@@ -453,18 +467,12 @@ enum ferry_code ferry_spool_file_read(struct ferry_spool_file *file, struct ferr
 {
     static const char query[] = "SELECT sequence, handed, crc, record FROM rows WHERE topic = ?"
                                 " ORDER BY sequence LIMIT ?";
-    struct ferry_spool_row *read = ferry_arena_new_array(arena, limit, sizeof *read);
-    sqlite3_stmt *select = NULL;
-    if (read == NULL)
-        return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    if (sqlite3_prepare_v2(file->reading, query, -1, &select, NULL) != SQLITE_OK)
-        return reading_error(file, error);
+    sqlite3_stmt *select;
+    enum ferry_code code = select_rows(file, query, limit, &select, error);
+    if (code != FERRY_OK)
+        return code;
     sqlite3_bind_text(select, 1, topic.ptr, (int)topic.len, SQLITE_STATIC);
-    sqlite3_bind_int64(select, 2, (int64_t)limit);
-    enum ferry_code code = read_rows(file, select, arena, read, count, damaged, damaged_count, error);
-    if (code == FERRY_OK)
-        *rows = read;
-    return code;
+    return read_rows(file, select, limit, arena, rows, count, damaged, damaged_count, error);
 }
 
 enum ferry_code ferry_spool_file_read_behind(struct ferry_spool_file *file, int64_t sequence, size_t limit,
@@ -473,18 +481,12 @@ enum ferry_code ferry_spool_file_read_behind(struct ferry_spool_file *file, int6
 {
     static const char query[] = "SELECT sequence, handed, crc, record FROM rows WHERE sequence > ?"
                                 " ORDER BY sequence LIMIT ?";
-    struct ferry_spool_row *read = ferry_arena_new_array(arena, limit, sizeof *read);
-    sqlite3_stmt *select = NULL;
-    if (read == NULL)
-        return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    if (sqlite3_prepare_v2(file->reading, query, -1, &select, NULL) != SQLITE_OK)
-        return reading_error(file, error);
+    sqlite3_stmt *select;
+    enum ferry_code code = select_rows(file, query, limit, &select, error);
+    if (code != FERRY_OK)
+        return code;
     sqlite3_bind_int64(select, 1, sequence);
-    sqlite3_bind_int64(select, 2, (int64_t)limit);
-    enum ferry_code code = read_rows(file, select, arena, read, count, damaged, damaged_count, error);
-    if (code == FERRY_OK)
-        *rows = read;
-    return code;
+    return read_rows(file, select, limit, arena, rows, count, damaged, damaged_count, error);
 }
 
 enum ferry_code ferry_spool_file_topics(struct ferry_spool_file *file, struct ferry_arena *arena,
