@@ -163,10 +163,12 @@ bool ferry_digest_take(struct ferry_engine *engine, struct ferry_task *task, int
 {
     bool taken = true;
     int64_t now_ms = ferry_clock_mono_ms();
-    task->load = engine->channel->joining->weigh(body_of(task));
+    bool alone = window_ms <= 0 || task->alone;
+    if (!alone)
+        task->load = engine->channel->joining->weigh(body_of(task)); /* reads all of the body */
     ferry_engine_lock(engine);
     struct ferry_destination *destination = task->slot->destination;
-    bool alone = window_ms <= 0 || task->alone || destination == NULL;
+    alone = alone || destination == NULL;
     if (alone && ferry_task_before(task) == NULL)
         taken = false;
     else if (alone || ferry_task_unwanted(task) || !follows_a_member(task, destination))

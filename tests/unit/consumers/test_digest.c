@@ -621,6 +621,21 @@ static void a_lost_answer_is_a_possible_repeat_of_each(void **state)
 
 /* ---- rebalances ---- */
 
+/* Most routes have no digest, and weighing reads the whole body. */
+static void who_goes_alone_is_not_weighed(void **state)
+{
+    struct ferry_engine *engine = *state;
+    deliver_to(engine, 0, 0, "a", "one");
+    deliver_to(engine, 0, 1, "b", "one");
+    assert_true(step(engine, 0));
+    assert_true(step(engine, WINDOW_MS));
+    const struct ferry_task *alone = partition_of(engine, 0)->first;
+    assert_int_equal(alone->state, FERRY_TASK_CALLING);
+    assert_int_equal(alone->load.characters, 0);
+    assert_int_equal(alone->behind->state, FERRY_TASK_COLLECTED);
+    assert_true(alone->behind->load.characters > 0);
+}
+
 static void who_is_only_collected_is_dropped_with_its_partition(void **state)
 {
     struct ferry_engine *engine = *state;
@@ -815,6 +830,7 @@ int main(void)
         TEST(what_is_refused_together_is_sent_singly_and_in_order),
         TEST(a_dead_destination_parks_the_routes_of_the_digest),
         TEST(a_lost_answer_is_a_possible_repeat_of_each),
+        TEST(who_goes_alone_is_not_weighed),
         TEST(who_is_only_collected_is_dropped_with_its_partition),
         TEST(who_is_on_its_way_is_waited_for),
         TEST(who_has_to_leave_before_the_answer_is_in_doubt_and_the_others_stay),
