@@ -404,20 +404,18 @@ struct ferry_slice ferry_spool_sql_bytes(sqlite3_stmt *select, int column, struc
     return ferry_arena_slice(arena, ferry_slice_of(bytes, (size_t)sqlite3_column_bytes(select, column)));
 }
 
-bool ferry_spool_sql_row(sqlite3_stmt *select, struct ferry_arena *arena, struct ferry_spool_row *row)
-{
-    row->sequence = sqlite3_column_int64(select, 0);
-    row->handed = sqlite3_column_int(select, 1) != 0;
-    struct ferry_slice record = ferry_spool_sql_bytes(select, 3, arena);
-    return ferry_spool_row_crc(row->sequence, record) == (uint32_t)sqlite3_column_int64(select, 2) &&
-           ferry_spool_row_read(record, arena, &row->record);
-}
-
 static bool is_sound(sqlite3_stmt *select)
 {
     const char *bytes = sqlite3_column_blob(select, 3);
     struct ferry_slice record = ferry_slice_of(bytes, (size_t)sqlite3_column_bytes(select, 3));
     return ferry_spool_row_crc(sqlite3_column_int64(select, 0), record) == (uint32_t)sqlite3_column_int64(select, 2);
+}
+
+bool ferry_spool_sql_row(sqlite3_stmt *select, struct ferry_arena *arena, struct ferry_spool_row *row)
+{
+    row->sequence = sqlite3_column_int64(select, 0);
+    row->handed = sqlite3_column_int(select, 1) != 0;
+    return is_sound(select) && ferry_spool_row_read(ferry_spool_sql_bytes(select, 3, arena), arena, &row->record);
 }
 
 /* A query of rows, the second parameter of which limits their number. The caller binds the first. */
