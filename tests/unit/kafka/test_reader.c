@@ -8,6 +8,19 @@
 
 #include "member.h"
 
+static int read_to_end(struct ferry_consumer *reader)
+{
+    int count = 0;
+    int64_t until = ferry_clock_mono_ms() + 20000;
+    while (!ferry_reader_ended(reader) && ferry_clock_mono_ms() < until) {
+        struct ferry_fetched *fetched = ferry_consumer_poll(reader, 100);
+        count += fetched != NULL;
+        ferry_fetched_free(fetched);
+    }
+    assert_true(ferry_reader_ended(reader));
+    return count;
+}
+
 static void a_reader_reads_everything_once_and_knows_its_end(void **state)
 {
     (void)state;
@@ -21,38 +34,15 @@ static void a_reader_reads_everything_once_and_knows_its_end(void **state)
     struct ferry_consumer *reader = NULL;
     assert_int_equal(ferry_reader_open(cluster->properties, (struct ferry_strings){topics, 3}, false, &reader, NULL),
                      FERRY_OK);
-    int count = 0;
     assert_false(ferry_reader_ended(reader));
-    while (!ferry_reader_ended(reader)) {
-        struct ferry_fetched *fetched = ferry_consumer_poll(reader, 100);
-        count += fetched != NULL;
-        ferry_fetched_free(fetched);
-    }
-    assert_int_equal(count, 16);
+    assert_int_equal(read_to_end(reader), 16);
     ferry_consumer_close(reader);
 
     const struct ferry_partition from[] = {{"events", 0, 8}, {"events", 2, -1}};
     assert_int_equal(ferry_reader_open_at(cluster->properties, from, 2, &reader, NULL), FERRY_OK);
-    for (count = 0; !ferry_reader_ended(reader);) {
-        struct ferry_fetched *fetched = ferry_consumer_poll(reader, 100);
-        count += fetched != NULL;
-        ferry_fetched_free(fetched);
-    }
-    assert_int_equal(count, 7);
+    assert_int_equal(read_to_end(reader), 7);
     ferry_consumer_close(reader);
     cluster_stop(cluster);
-}
-
-static int read_to_end(struct ferry_consumer *reader)
-{
-    int count = 0;
-    int64_t until = ferry_clock_mono_ms() + 20000;
-    while (!ferry_reader_ended(reader) && ferry_clock_mono_ms() < until) {
-        struct ferry_fetched *fetched = ferry_consumer_poll(reader, 100);
-        count += fetched != NULL;
-        ferry_fetched_free(fetched);
-    }
-    return count;
 }
 
 static void a_reader_that_is_moved_reads_from_there_and_knows_how_far_it_came(void **state)
