@@ -125,6 +125,11 @@ bool ferry_lane_is_head(const struct ferry_lane_place *place)
     return place->lane->head == place;
 }
 
+uint64_t ferry_lane_of(const struct ferry_lane_place *place)
+{
+    return place->lane->id;
+}
+
 struct ferry_lane_place *ferry_lanes_leave(struct ferry_lanes *lanes, struct ferry_lane_place *place)
 {
     struct ferry_lane *lane = place->lane;

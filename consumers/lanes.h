@@ -36,6 +36,8 @@ uint64_t ferry_lane_id(struct ferry_slice route, struct ferry_slice topic, int32
 FERRY_NODISCARD enum ferry_code ferry_lanes_join(struct ferry_lanes *lanes, uint64_t id, struct ferry_lane_place *place,
                                                  bool *head);
 bool ferry_lane_is_head(const struct ferry_lane_place *place);
+/* The ferry_lane_id that it went to. */
+uint64_t ferry_lane_of(const struct ferry_lane_place *place);
 /* Leaves, from any position. Returns who has become the head by that, or NULL. */
 struct ferry_lane_place *ferry_lanes_leave(struct ferry_lanes *lanes, struct ferry_lane_place *place);
 

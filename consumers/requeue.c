@@ -132,11 +132,8 @@ enum ferry_code ferry_note_written(struct ferry_engine *engine, struct ferry_tas
 
 bool ferry_task_blocked(const struct ferry_engine *engine, const struct ferry_task *task)
 {
-    const struct ferry_record *record = &task->delivery->fetched->record;
-    if (task->row != NULL || engine->retry_width == 0)
-        return false;
-    return ferry_retry_index_blocks(engine->retries, ferry_lane_id(ferry_slice_from(task->slot->name), record->topic,
-                                                                   record->partition, record->key));
+    return task->row == NULL && engine->retry_width > 0 &&
+           ferry_retry_index_blocks(engine->retries, ferry_lane_of(&task->place));
 }
 
 /* ---- ends ---- */
