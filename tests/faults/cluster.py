@@ -1,5 +1,7 @@
 """Three brokers, with what the faults need: clients and brokers talk on ports of their own, so that a network fault can
 part the bridge from Kafka and leave Kafka whole; and clients log in, so that a fault can change what the bridge may do."""
+from confluent_kafka import admin
+
 from support.kafka import ADMIN, Kafka
 from support.process import free_port, until
 
@@ -36,6 +38,19 @@ class Cluster(Kafka):
 
     def make_topics(self, *names, partitions=3, config=None):
         self.create_topics(*names, partitions=partitions, config=config)
+
+    def _no_writing(self, topic, make):
+        return make(admin.ResourceType.TOPIC, topic, admin.ResourcePatternType.LITERAL, f"User:{BRIDGE[0]}", "*",
+                    admin.AclOperation.WRITE, admin.AclPermissionType.DENY)
+
+    def forbid_writing(self, topic):
+        """The bridge loses the right to write it, until allow_writing()."""
+        for future in self.admin().create_acls([self._no_writing(topic, admin.AclBinding)]).values():
+            future.result(30)
+
+    def allow_writing(self, topic):
+        for future in self.admin().delete_acls([self._no_writing(topic, admin.AclBindingFilter)]).values():
+            future.result(30)
 
     def leader(self, topic, partition=0):
         """The broker that leads it; None when there is none at the moment."""

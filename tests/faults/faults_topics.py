@@ -29,20 +29,11 @@ class Forbidden(Fault):
     name = "forbidden"
     title = "the right to write a topic taken away, given back 8 s later"
 
-    def binding(self, scene):
-        return admin.AclBinding(admin.ResourceType.TOPIC, scene.topics[0], admin.ResourcePatternType.LITERAL, "User:bridge",
-                                "*", admin.AclOperation.WRITE, admin.AclPermissionType.DENY)
-
     def inject(self, scene):
-        for future in scene.kafka.admin().create_acls([self.binding(scene)]).values():
-            future.result(30)
+        scene.kafka.forbid_writing(scene.topics[0])
 
     def mend(self, scene):
-        b = self.binding(scene)
-        filters = [admin.AclBindingFilter(b.restype, b.name, b.resource_pattern_type, b.principal, b.host, b.operation,
-                                          b.permission_type)]
-        for future in scene.kafka.admin().delete_acls(filters).values():
-            future.result(30)
+        scene.kafka.allow_writing(scene.topics[0])
 
     def clean_up(self, scene):
         self.mend(scene)

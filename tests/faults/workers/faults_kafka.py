@@ -2,8 +2,6 @@
 import threading
 import time
 
-from confluent_kafka import admin
-
 from faults.cluster import BRIDGE
 from faults.workers.fault import WorkerFault
 from support.http import Answer
@@ -37,16 +35,11 @@ class DlqForbidden(WorkerFault):
     dead_letters = True
     user = BRIDGE
 
-    def binding(self, stage):
-        return admin.AclBinding(admin.ResourceType.TOPIC, stage.dlq, admin.ResourcePatternType.LITERAL, "User:bridge", "*",
-                                admin.AclOperation.WRITE, admin.AclPermissionType.DENY)
-
     def play(self, stage):
         stage.sink.behave = lambda body: Answer(400) if body["n"] % 5 == 2 else None
         stage.start()
         stage.flow(self.rate, 2)
-        for future in stage.kafka.admin().create_acls([self.binding(stage)]).values():
-            future.result(30)
+        stage.kafka.forbid_writing(stage.dlq)
         flow = threading.Thread(target=stage.flow, args=(self.rate, 6))
         flow.start()
         time.sleep(3 if self.quick else 8)
@@ -58,11 +51,7 @@ class DlqForbidden(WorkerFault):
         flow.join()
 
     def clean_up(self, stage):
-        b = self.binding(stage)
-        filters = [admin.AclBindingFilter(b.restype, b.name, b.resource_pattern_type, b.principal, b.host, b.operation,
-                                          b.permission_type)]
-        for future in stage.kafka.admin().delete_acls(filters).values():
-            future.result(30)
+        stage.kafka.allow_writing(stage.dlq)
 
     def check(self, stage, verdict):
         wanted = sum(p.number % 5 == 2 for p in stage.published)
