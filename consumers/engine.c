@@ -34,9 +34,52 @@ void ferry_generation_drop(struct ferry_generation *generation)
     free(generation);
 }
 
+struct ferry_generation *ferry_engine_take_generation(struct ferry_engine *engine)
+{
+    ferry_engine_lock(engine);
+    struct ferry_generation *generation = engine->current;
+    generation->references++;
+    ferry_engine_unlock(engine);
+    return generation;
+}
+
+void ferry_engine_drop_generation(struct ferry_engine *engine, struct ferry_generation *generation)
+{
+    ferry_engine_lock(engine);
+    ferry_generation_drop(generation);
+    ferry_engine_unlock(engine);
+}
+
 const struct ferry_worker_config *ferry_engine_worker(const struct ferry_engine *engine)
 {
     return engine->channel->worker(engine->current->config);
+}
+
+struct ferry_properties ferry_engine_properties(const struct ferry_engine *engine, const struct ferry_config *config,
+                                                const struct ferry_property *more, struct ferry_arena *arena)
+{
+    struct ferry_properties common = config->kafka, own = engine->channel->worker(config)->kafka;
+    size_t added = 0, count = 0;
+    while (more[added].name != NULL)
+        added++;
+    struct ferry_property *items = ferry_arena_new_array(arena, common.count + own.count + added + 1, sizeof *items);
+    if (items == NULL)
+        return common;
+    for (size_t i = 0; i < common.count; i++)
+        items[count++] = common.items[i];
+    for (size_t i = 0; i < own.count; i++)
+        items[count++] = own.items[i];
+    for (size_t i = 0; i < added; i++)
+        items[count++] = more[i];
+    return (struct ferry_properties){items, count};
+}
+
+bool ferry_engine_is_stopping(struct ferry_engine *engine)
+{
+    ferry_engine_lock(engine);
+    bool stopping = engine->stopping;
+    ferry_engine_unlock(engine);
+    return stopping;
 }
 
 /* ---- slots: routes across reloads ---- */

@@ -324,8 +324,16 @@ FERRY_NODISCARD enum ferry_code ferry_engine_adopt(struct ferry_engine *engine, 
 FERRY_NODISCARD enum ferry_code ferry_engine_use_lookup(struct ferry_engine *engine, const struct ferry_config *config);
 /* One reference less; the lock is held. NULL is allowed. */
 void ferry_generation_drop(struct ferry_generation *generation);
+/* A reference to the current configuration, and its end; no lock. */
+struct ferry_generation *ferry_engine_take_generation(struct ferry_engine *engine);
+void ferry_engine_drop_generation(struct ferry_engine *engine, struct ferry_generation *generation);
 /* The worker's part of the current configuration; the lock is held. */
 const struct ferry_worker_config *ferry_engine_worker(const struct ferry_engine *engine);
+/* The properties of the worker's clients: the common ones, its own, and `more` behind them (as many as there are before
+ * a NULL name). In the arena. */
+struct ferry_properties ferry_engine_properties(const struct ferry_engine *engine, const struct ferry_config *config,
+                                                const struct ferry_property *more, struct ferry_arena *arena);
+bool ferry_engine_is_stopping(struct ferry_engine *engine);
 /* The slot of that route, made if need be: it may be gone from the configuration. The lock is held. NULL: no memory. */
 struct ferry_slot *ferry_engine_slot(struct ferry_engine *engine, const char *route);
 uint32_t ferry_random(void);
@@ -561,14 +569,6 @@ void ferry_engine_learn_mark(struct ferry_engine *engine, const struct ferry_onc
                              bool doubtful);
 /* How many partitions the topic has for us; 0: there is none, -1: no broker could say. Waits. */
 int32_t ferry_engine_look_at_width(struct ferry_engine *engine, const struct ferry_config *config, const char *topic);
-/* The properties of the worker's clients: the common ones, its own, and `more` behind them (as many as there are before
- * a NULL name). In the arena. */
-struct ferry_properties ferry_engine_properties(const struct ferry_engine *engine, const struct ferry_config *config,
-                                                const struct ferry_property *more, struct ferry_arena *arena);
-bool ferry_engine_is_stopping(struct ferry_engine *engine);
-/* A reference to the current configuration, and its end; no lock. */
-struct ferry_generation *ferry_engine_take_generation(struct ferry_engine *engine);
-void ferry_engine_drop_generation(struct ferry_engine *engine, struct ferry_generation *generation);
 
 /* What has a key of its own beside that of the marks, so that a reader of marks alone passes it over: the effect key's
  * 16 bytes and FERRY_CLAIM_MARK. */

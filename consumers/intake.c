@@ -309,11 +309,8 @@ static bool subscription_changed(struct ferry_engine *engine)
 
 static enum ferry_code open_consumer(struct ferry_engine *engine, struct ferry_error *error)
 {
-    ferry_engine_lock(engine);
-    const struct ferry_config *config = engine->current->config;
-    engine->current->references++;
-    struct ferry_generation *generation = engine->current;
-    ferry_engine_unlock(engine);
+    struct ferry_generation *generation = ferry_engine_take_generation(engine);
+    const struct ferry_config *config = generation->config;
     const struct ferry_worker_config *worker = engine->channel->worker(config);
     const struct ferry_consumer_options options = {.group = worker->group,
                                                    .topics = engine->subscription,
@@ -323,9 +320,7 @@ static enum ferry_code open_consumer(struct ferry_engine *engine, struct ferry_e
                                                    .overrides = worker->kafka};
     const struct ferry_consumer_listener listener = {engine, assigned, revoked};
     enum ferry_code code = ferry_consumer_open(&options, &listener, engine->metrics, &engine->consumer, error);
-    ferry_engine_lock(engine);
-    ferry_generation_drop(generation);
-    ferry_engine_unlock(engine);
+    ferry_engine_drop_generation(engine, generation);
     return code;
 }
 

@@ -44,49 +44,6 @@ struct batch {
     int32_t width;
 };
 
-bool ferry_engine_is_stopping(struct ferry_engine *engine)
-{
-    ferry_engine_lock(engine);
-    bool stopping = engine->stopping;
-    ferry_engine_unlock(engine);
-    return stopping;
-}
-
-struct ferry_generation *ferry_engine_take_generation(struct ferry_engine *engine)
-{
-    ferry_engine_lock(engine);
-    struct ferry_generation *generation = engine->current;
-    generation->references++;
-    ferry_engine_unlock(engine);
-    return generation;
-}
-
-void ferry_engine_drop_generation(struct ferry_engine *engine, struct ferry_generation *generation)
-{
-    ferry_engine_lock(engine);
-    ferry_generation_drop(generation);
-    ferry_engine_unlock(engine);
-}
-
-struct ferry_properties ferry_engine_properties(const struct ferry_engine *engine, const struct ferry_config *config,
-                                                const struct ferry_property *more, struct ferry_arena *arena)
-{
-    struct ferry_properties common = config->kafka, own = engine->channel->worker(config)->kafka;
-    size_t added = 0, count = 0;
-    while (more[added].name != NULL)
-        added++;
-    struct ferry_property *items = ferry_arena_new_array(arena, common.count + own.count + added + 1, sizeof *items);
-    if (items == NULL)
-        return common;
-    for (size_t i = 0; i < common.count; i++)
-        items[count++] = common.items[i];
-    for (size_t i = 0; i < own.count; i++)
-        items[count++] = own.items[i];
-    for (size_t i = 0; i < added; i++)
-        items[count++] = more[i];
-    return (struct ferry_properties){items, count};
-}
-
 /* ---- how wide the topic is ---- */
 
 int32_t ferry_engine_look_at_width(struct ferry_engine *engine, const struct ferry_config *config, const char *topic)

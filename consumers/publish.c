@@ -260,16 +260,11 @@ static void reported(void *context, const struct ferry_report *report)
 static enum ferry_code open_producer(struct ferry_engine *engine, struct ferry_error *error)
 {
     const struct ferry_producer_listener listener = {.context = engine, .report = reported};
-    ferry_engine_lock(engine);
-    struct ferry_generation *generation = engine->current;
-    generation->references++;
-    ferry_engine_unlock(engine);
+    struct ferry_generation *generation = ferry_engine_take_generation(engine);
     enum ferry_code code =
         ferry_producer_open(generation->config->kafka, engine->channel->worker(generation->config)->kafka, &listener,
                             engine->metrics, &engine->producer, error);
-    ferry_engine_lock(engine);
-    ferry_generation_drop(generation);
-    ferry_engine_unlock(engine);
+    ferry_engine_drop_generation(engine, generation);
     return code;
 }
 
