@@ -11,6 +11,7 @@
 #include "ferry/check_online.h"
 #include "ferry/cli.h"
 #include "ferry/command.h"
+#include "ferry/options.h"
 
 enum { OUTPUT_MAX_BYTES = 4 * 1024 * 1024 };
 
@@ -32,13 +33,8 @@ struct request {
     bool reference;
 };
 
-static int wrong_usage(const char *complaint)
-{
-    return ferry_cli_refuse("check", complaint);
-}
-
-/* "bridge,slack" to bits; 0 for an unknown word. */
-static unsigned parse_sections(const char *list)
+/* "bridge,slack" to bits. */
+static const char *take_sections(const char *list, void *target)
 {
     static const struct {
         const char *word;
@@ -55,45 +51,25 @@ static unsigned parse_sections(const char *list)
             if (ferry_slice_is(ferry_slice_of(list, len), words[i].word))
                 section = words[i].section;
         if (section == 0)
-            return 0;
+            return "--only takes bridge, slack, mail and automation, with commas between";
         sections |= section;
     }
-    return sections;
+    *(unsigned *)target = sections;
+    return NULL;
 }
 
 /* -1 to go on, or the exit code. */
 static int parse(int argc, char **argv, struct request *request)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"online", no_argument, NULL, 'o'},
-        {"only", required_argument, NULL, 's'},   {"reference", no_argument, NULL, 'r'},
-        {"help", no_argument, NULL, 'h'},         {0},
+    const struct ferry_option options[] = {
+        {"config", 'c', .text = &request->config},
+        {"online", .flag = &request->online},
+        {"only", .take = take_sections, .target = &request->sections},
+        {"reference", .flag = &request->reference},
+        {0},
     };
-    optind = 0;
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        switch (option) {
-        case 'c':
-            request->config = optarg;
-            break;
-        case 'o':
-            request->online = true;
-            break;
-        case 'r':
-            request->reference = true;
-            break;
-        case 's':
-            request->sections = parse_sections(optarg);
-            if (request->sections == 0)
-                return wrong_usage("--only takes bridge, slack, mail and automation, with commas between");
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            return FERRY_EXIT_DONE;
-        default:
-            return wrong_usage(NULL);
-        }
-    }
-    return optind == argc ? -1 : wrong_usage("takes flags only");
+    int code = ferry_options_read(argc, argv, "check", usage, options);
+    return code >= 0 || optind == argc ? code : ferry_cli_refuse("check", "takes flags only");
 }
 
 static int print_reference(void)

@@ -1,5 +1,5 @@
-/* The subcommands of `ferry`: one file each. argv[0] is what getopt puts before its complaints; each parses its options
- * with getopt_long and returns an exit code (enum ferry_exit). */
+/* The subcommands of `ferry`: one file each. argv[0] is what getopt puts before its complaints; each reads its flags
+ * (ferry/options.h) and returns an exit code (enum ferry_exit). */
 #ifndef FERRY_COMMAND_H
 #define FERRY_COMMAND_H
 

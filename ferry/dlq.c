@@ -13,6 +13,7 @@
 #include "ferry/cli.h"
 #include "ferry/command.h"
 #include "ferry/console.h"
+#include "ferry/options.h"
 
 static const char usage[] =
     "usage: ferry dlq list [-c FILE] [FILTER]... [--all] [--json] [LETTER]...\n"
@@ -66,48 +67,22 @@ struct texts {
 /* -1 to go on, or the exit code. */
 static int parse_options(int argc, char **argv, struct ferry_dlq_request *request, struct texts *texts)
 {
-    enum { HELP = 'h', ALL = 1, UNMASKED, DRY_RUN, YES, JSON, TEXT }; /* TEXT + index: the next table */
-    const char **const values[] = {&request->config,
-                                   &request->filter.worker,
-                                   &request->filter.reason,
-                                   &request->filter.route,
-                                   &request->filter.event,
-                                   &texts->from,
-                                   &texts->to};
-    bool *const flags[] = {[ALL] = &request->filter.all,
-                           [UNMASKED] = &request->unmasked,
-                           [DRY_RUN] = &request->dry_run,
-                           [YES] = &request->yes,
-                           [JSON] = &request->json};
-    static const struct option options[] = {
-        {"config", required_argument, NULL, TEXT},
-        {"worker", required_argument, NULL, TEXT + 1},
-        {"reason", required_argument, NULL, TEXT + 2},
-        {"route", required_argument, NULL, TEXT + 3},
-        {"event", required_argument, NULL, TEXT + 4},
-        {"from", required_argument, NULL, TEXT + 5},
-        {"to", required_argument, NULL, TEXT + 6},
-        {"all", no_argument, NULL, ALL},
-        {"unmasked", no_argument, NULL, UNMASKED},
-        {"dry-run", no_argument, NULL, DRY_RUN},
-        {"yes", no_argument, NULL, YES},
-        {"json", no_argument, NULL, JSON},
-        {"help", no_argument, NULL, HELP},
+    const struct ferry_option options[] = {
+        {"config", 'c', .text = &request->config},
+        {"worker", .text = &request->filter.worker},
+        {"reason", .text = &request->filter.reason},
+        {"route", .text = &request->filter.route},
+        {"event", .text = &request->filter.event},
+        {"from", .text = &texts->from},
+        {"to", .text = &texts->to},
+        {"all", .flag = &request->filter.all},
+        {"unmasked", .flag = &request->unmasked},
+        {"dry-run", .flag = &request->dry_run},
+        {"yes", .flag = &request->yes},
+        {"json", .flag = &request->json},
         {0},
     };
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == HELP) {
-            fputs(usage, stdout);
-            return FERRY_EXIT_DONE;
-        }
-        if (option == '?')
-            return wrong_usage(NULL);
-        if (option >= TEXT) /* 'c' too */
-            *values[option == 'c' ? 0 : option - TEXT] = optarg;
-        else
-            *flags[option] = true;
-    }
-    return -1;
+    return ferry_options_read(argc, argv, "dlq", usage, options);
 }
 
 static int check_worker(const char *worker)

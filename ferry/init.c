@@ -16,6 +16,7 @@
 #include "core/program.h"
 #include "ferry/cli.h"
 #include "ferry/command.h"
+#include "ferry/options.h"
 
 enum { SECRET_CHARS = 48, ANSWER_BYTES = 1024, FILE_BYTES = 64 * 1024 };
 
@@ -57,40 +58,20 @@ struct answers {
     const char *config_path;
 };
 
-static int wrong_usage(const char *complaint)
-{
-    return ferry_cli_refuse("init", complaint);
-}
-
 /* -1 to go on, or the exit code. */
 static int parse(int argc, char **argv, struct request *request)
 {
-    enum { ANSWER = 256, FORCE = 'f', HELP = 'h' };
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"tenant", required_argument, NULL, ANSWER + TENANT},
-        {"kafka", required_argument, NULL, ANSWER + KAFKA},
-        {"slack-webhook", required_argument, NULL, ANSWER + SLACK},
-        {"smtp", required_argument, NULL, ANSWER + SMTP},
-        {"force", no_argument, NULL, FORCE},
-        {"help", no_argument, NULL, HELP},
+    const struct ferry_option options[] = {
+        {"config", 'c', .text = &request->config},
+        {"tenant", .text = &request->answers[TENANT]},
+        {"kafka", .text = &request->answers[KAFKA]},
+        {"slack-webhook", .text = &request->answers[SLACK]},
+        {"smtp", .text = &request->answers[SMTP]},
+        {"force", .flag = &request->force},
         {0},
     };
-    optind = 0;
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option >= ANSWER)
-            request->answers[option - ANSWER] = optarg;
-        else if (option == 'c')
-            request->config = optarg;
-        else if (option == FORCE)
-            request->force = true;
-        else if (option == HELP) {
-            fputs(usage, stdout);
-            return FERRY_EXIT_DONE;
-        } else
-            return wrong_usage(NULL);
-    }
-    return optind == argc ? -1 : wrong_usage("takes flags only");
+    int code = ferry_options_read(argc, argv, "init", usage, options);
+    return code >= 0 || optind == argc ? code : ferry_cli_refuse("init", "takes flags only");
 }
 
 /* ---- asking ---- */

@@ -12,6 +12,7 @@
 #include "ferry/cli.h"
 #include "ferry/command.h"
 #include "ferry/console.h"
+#include "ferry/options.h"
 
 static const char usage[] =
     "usage: ferry lag [-c FILE] [--worker NAME] [--all] [--watch] [--json]\n"
@@ -43,28 +44,13 @@ static int wrong_usage(const char *complaint)
 /* -1 to go on, or the exit code. */
 static int parse(int argc, char **argv, struct request *request)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"worker", required_argument, NULL, 'w'},
-        {"all", no_argument, NULL, 'a'},
-        {"watch", no_argument, NULL, 'f'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+    const struct ferry_option options[] = {
+        {"config", 'c', .text = &request->config}, {"worker", .text = &request->worker}, {"all", .flag = &request->all},
+        {"watch", .flag = &request->watch},        {"json", .flag = &request->json},     {0},
     };
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            return FERRY_EXIT_DONE;
-        }
-        if (option == '?')
-            return wrong_usage(NULL);
-        request->config = option == 'c' ? optarg : request->config;
-        request->worker = option == 'w' ? optarg : request->worker;
-        request->all |= option == 'a';
-        request->watch |= option == 'f';
-        request->json |= option == 'j';
-    }
+    int code = ferry_options_read(argc, argv, "lag", usage, options);
+    if (code >= 0)
+        return code;
     if (optind < argc)
         return wrong_usage("arguments are not taken, only options");
     for (const char *const *name = ferry_worker_names; request->worker != NULL && *name != NULL; name++)

@@ -20,6 +20,7 @@
 #include "core/program.h"
 #include "ferry/cli.h"
 #include "ferry/command.h"
+#include "ferry/options.h"
 
 static const char usage[] =
     "usage: ferry replay [-c FILE] --event GLOB --from TIME [--to TIME] DESTINATION [OPTION]...\n"
@@ -52,50 +53,31 @@ enum { FILTER_MAX_BYTES = 64 * 1024 };
 /* -1 to go on, or the exit code. */
 static int parse(int argc, char **argv, struct ferry_replay_request *request, struct ferry_replay *replay)
 {
-    enum { HELP = 'h', FLAG = 1, TEXT = 20 }; /* + index into these tables */
-    bool *const flags[] = {&replay->effects,      &replay->again,    &replay->structured,
-                           &request->replays_too, &request->dry_run, &request->json};
-    const char **const texts[] = {
-        &request->config,      &replay->selection.event,  &request->from,           &request->to,
-        &replay->selection.id, &replay->selection.tenant, &replay->selection.where, &replay->to_topic,
-        &replay->to_worker,    &replay->to_url,           &request->rate,           &replay->run};
-    static const struct option options[] = {
-        {"effects", no_argument, NULL, FLAG},
-        {"again", no_argument, NULL, FLAG + 1},
-        {"structured", no_argument, NULL, FLAG + 2},
-        {"replays-too", no_argument, NULL, FLAG + 3},
-        {"dry-run", no_argument, NULL, FLAG + 4},
-        {"json", no_argument, NULL, FLAG + 5},
-        {"config", required_argument, NULL, TEXT},
-        {"event", required_argument, NULL, TEXT + 1},
-        {"from", required_argument, NULL, TEXT + 2},
-        {"to", required_argument, NULL, TEXT + 3},
-        {"id", required_argument, NULL, TEXT + 4},
-        {"tenant", required_argument, NULL, TEXT + 5},
-        {"where", required_argument, NULL, TEXT + 6},
-        {"to-topic", required_argument, NULL, TEXT + 7},
-        {"to-worker", required_argument, NULL, TEXT + 8},
-        {"to-url", required_argument, NULL, TEXT + 9},
-        {"rate", required_argument, NULL, TEXT + 10},
-        {"run-id", required_argument, NULL, TEXT + 11},
-        {"help", no_argument, NULL, HELP},
+    const struct ferry_option options[] = {
+        {"effects", .flag = &replay->effects},
+        {"again", .flag = &replay->again},
+        {"structured", .flag = &replay->structured},
+        {"replays-too", .flag = &request->replays_too},
+        {"dry-run", .flag = &request->dry_run},
+        {"json", .flag = &request->json},
+        {"config", 'c', .text = &request->config},
+        {"event", .text = &replay->selection.event},
+        {"from", .text = &request->from},
+        {"to", .text = &request->to},
+        {"id", .text = &replay->selection.id},
+        {"tenant", .text = &replay->selection.tenant},
+        {"where", .text = &replay->selection.where},
+        {"to-topic", .text = &replay->to_topic},
+        {"to-worker", .text = &replay->to_worker},
+        {"to-url", .text = &replay->to_url},
+        {"rate", .text = &request->rate},
+        {"run-id", .text = &replay->run},
         {0},
     };
     request->argc = argc;
     request->argv = argv;
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == HELP) {
-            fputs(usage, stdout);
-            return FERRY_EXIT_DONE;
-        }
-        if (option == '?')
-            return ferry_cli_refuse("replay", NULL);
-        if (option == 'c' || (option >= TEXT && option < HELP))
-            *texts[option == 'c' ? 0 : option - TEXT] = optarg;
-        else
-            *flags[option - FLAG] = true;
-    }
-    return optind == argc ? -1 : ferry_cli_refuse("replay", "takes flags only");
+    int code = ferry_options_read(argc, argv, "replay", usage, options);
+    return code >= 0 || optind == argc ? code : ferry_cli_refuse("replay", "takes flags only");
 }
 
 /* "500" or "500/s"; 0 for anything else. */
@@ -154,6 +136,7 @@ static int check_request(const struct ferry_replay_request *request, struct ferr
     fprintf(stderr, "ferry replay: %s\n", error.text);
     return code == FERRY_MEMORY ? FERRY_EXIT_FAILED : FERRY_EXIT_USAGE;
 }
+
 /* ---- the run ---- */
 
 static enum ferry_code open_sink(struct ferry_replay_run *run)

@@ -8,6 +8,7 @@
 #include "ferry/cli.h"
 #include "ferry/command.h"
 #include "ferry/examples.h"
+#include "ferry/options.h"
 #include "ferry/sender.h"
 
 static const char usage[] =
@@ -62,48 +63,36 @@ static int wrong_usage(const char *complaint)
     return ferry_cli_refuse("send", complaint);
 }
 
+static const char *take_set(const char *argument, void *target)
+{
+    struct request *request = target;
+    if (request->set_count == SETS)
+        return "too many --set";
+    request->sets[request->set_count++] = argument;
+    return NULL;
+}
+
 /* -1 to go on, or the exit code. */
 static int parse(int argc, char **argv, struct request *request)
 {
-    enum { BAD_SIGNATURE = 1, PRINT, SET, HELP, TEXT }; /* TEXT + index: the next table */
-    const char **const texts[] = {&request->config,     &request->to,          &request->scheme,
-                                  &request->secret_env, &request->secret_file, &request->event,
-                                  &request->form,       &request->file,        &request->count};
-    static const struct option options[] = {
-        {"config", required_argument, NULL, TEXT},
-        {"to", required_argument, NULL, TEXT + 1},
-        {"scheme", required_argument, NULL, TEXT + 2},
-        {"secret-env", required_argument, NULL, TEXT + 3},
-        {"secret-file", required_argument, NULL, TEXT + 4},
-        {"event", required_argument, NULL, TEXT + 5},
-        {"form", required_argument, NULL, TEXT + 6},
-        {"file", required_argument, NULL, TEXT + 7},
-        {"count", required_argument, NULL, TEXT + 8},
-        {"set", required_argument, NULL, SET},
-        {"bad-signature", no_argument, NULL, BAD_SIGNATURE},
-        {"print", no_argument, NULL, PRINT},
-        {"help", no_argument, NULL, HELP},
+    const struct ferry_option options[] = {
+        {"config", 'c', .text = &request->config},
+        {"to", .text = &request->to},
+        {"scheme", .text = &request->scheme},
+        {"secret-env", .text = &request->secret_env},
+        {"secret-file", .text = &request->secret_file},
+        {"event", .text = &request->event},
+        {"form", .text = &request->form},
+        {"file", .text = &request->file},
+        {"count", .text = &request->count},
+        {"set", .take = take_set, .target = request},
+        {"bad-signature", .flag = &request->bad_signature},
+        {"print", .flag = &request->print},
         {0},
     };
-    int option;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (option == 'h' || option == HELP) {
-            fputs(usage, stdout);
-            return FERRY_EXIT_DONE;
-        }
-        if (option == '?')
-            return wrong_usage(NULL);
-        if (option == SET && request->set_count == SETS)
-            return wrong_usage("too many --set");
-        if (option == SET)
-            request->sets[request->set_count++] = optarg;
-        else if (option == BAD_SIGNATURE)
-            request->bad_signature = true;
-        else if (option == PRINT)
-            request->print = true;
-        else
-            *texts[option == 'c' ? 0 : option - TEXT] = optarg;
-    }
+    int code = ferry_options_read(argc, argv, "send", usage, options);
+    if (code >= 0)
+        return code;
     if (optind < argc)
         return wrong_usage("arguments are not taken, only options");
     if ((request->event == NULL) == (request->file == NULL))

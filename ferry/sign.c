@@ -8,6 +8,7 @@
 #include "core/signature.h"
 #include "ferry/cli.h"
 #include "ferry/command.h"
+#include "ferry/options.h"
 
 static const char usage[] = "usage: ferry sign [--scheme SCHEME] (--secret-env NAME | --secret-file FILE) [FILE]\n"
                             "\n"
@@ -30,40 +31,28 @@ static int wrong_usage(const char *complaint)
     return ferry_cli_refuse("sign", complaint);
 }
 
+static const char *take_scheme(const char *name, void *target)
+{
+    enum ferry_signature_scheme scheme;
+    if (!ferry_signature_scheme_parse(name, &scheme) || scheme >= FERRY_SIGNATURE_BEARER)
+        return "--scheme is one of qlik, github, stripe, slack, standard-webhooks";
+    *(enum ferry_signature_scheme *)target = scheme;
+    return NULL;
+}
+
 /* -1 to go on, or the exit code. */
 static int parse(int argc, char **argv, struct request *request)
 {
-    static const struct option options[] = {
-        {"scheme", required_argument, NULL, 's'},
-        {"secret-env", required_argument, NULL, 'e'},
-        {"secret-file", required_argument, NULL, 'f'},
-        {"id", required_argument, NULL, 'i'},
-        {"help", no_argument, NULL, 'h'},
+    const struct ferry_option options[] = {
+        {"scheme", .take = take_scheme, .target = &request->scheme},
+        {"secret-env", .text = &request->secret_env},
+        {"secret-file", .text = &request->secret_file},
+        {"id", .text = &request->id},
         {0},
     };
-    int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        switch (option) {
-        case 's':
-            if (!ferry_signature_scheme_parse(optarg, &request->scheme) || request->scheme >= FERRY_SIGNATURE_BEARER)
-                return wrong_usage("--scheme is one of qlik, github, stripe, slack, standard-webhooks");
-            break;
-        case 'e':
-            request->secret_env = optarg;
-            break;
-        case 'f':
-            request->secret_file = optarg;
-            break;
-        case 'i':
-            request->id = optarg;
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            return FERRY_EXIT_DONE;
-        default:
-            return wrong_usage(NULL);
-        }
-    }
+    int code = ferry_options_read(argc, argv, "sign", usage, options);
+    if (code >= 0)
+        return code;
     if ((request->secret_env != NULL) == (request->secret_file != NULL))
         return wrong_usage("name one secret: --secret-env or --secret-file");
     if (argc - optind > 1)

@@ -10,6 +10,7 @@
 #include "ferry/cli.h"
 #include "ferry/command.h"
 #include "ferry/console.h"
+#include "ferry/options.h"
 
 static const char usage[] =
     "usage: ferry spool status [-c FILE | --directory DIR] [--json]\n"
@@ -47,56 +48,30 @@ static int wrong_usage(const char *complaint)
 }
 
 /* A duration is a moment's distance from now without its sign. */
-static bool parse_duration(const char *text, int64_t *ms)
+static const char *take_duration(const char *text, void *target)
 {
     char age[32];
     int64_t moment_ms;
     snprintf(age, sizeof age, "-%.30s", text);
     if (!ferry_moment_parse(age, 0, &moment_ms))
-        return false;
-    *ms = -moment_ms;
-    return true;
+        return "--timeout is a duration like 30s 5m 1h";
+    *(int64_t *)target = -moment_ms;
+    return NULL;
 }
 
 /* -1 to go on, or the exit code. */
 static int parse_options(int argc, char **argv, struct ferry_spool_request *request)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},  {"directory", required_argument, NULL, 'd'},
-        {"timeout", required_argument, NULL, 't'}, {"set-aside", no_argument, NULL, 'a'},
-        {"dry-run", no_argument, NULL, 'n'},       {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},          {0},
+    const struct ferry_option options[] = {
+        {"config", 'c', .text = &request->config},
+        {"directory", .text = &request->directory},
+        {"timeout", .take = take_duration, .target = &request->timeout_ms},
+        {"set-aside", .flag = &request->set_aside},
+        {"dry-run", .flag = &request->dry_run},
+        {"json", .flag = &request->json},
+        {0},
     };
-    int option;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            request->config = optarg;
-            break;
-        case 'd':
-            request->directory = optarg;
-            break;
-        case 't':
-            if (!parse_duration(optarg, &request->timeout_ms))
-                return wrong_usage("--timeout is a duration like 30s 5m 1h");
-            break;
-        case 'a':
-            request->set_aside = true;
-            break;
-        case 'n':
-            request->dry_run = true;
-            break;
-        case 'j':
-            request->json = true;
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            return FERRY_EXIT_DONE;
-        default:
-            return wrong_usage(NULL);
-        }
-    }
-    return -1;
+    return ferry_options_read(argc, argv, "spool", usage, options);
 }
 
 static const struct action *find_action(const char *name)

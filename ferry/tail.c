@@ -11,6 +11,7 @@
 #include "ferry/cli.h"
 #include "ferry/command.h"
 #include "ferry/console.h"
+#include "ferry/options.h"
 #include "ferry/selection.h"
 
 static const char usage[] =
@@ -57,38 +58,15 @@ struct tail {
 /* -1 to go on, or the exit code. */
 static int parse(int argc, char **argv, struct request *request)
 {
-    enum { HELP = 'h', JSON = 1, NO_FOLLOW, TEXT }; /* TEXT + index: the table of texts */
-    const char **const texts[] = {
-        &request->config,       &request->selection.event,  &request->from, &request->selection.where,
-        &request->selection.id, &request->selection.tenant, &request->count};
-    static const struct option options[] = {
-        {"config", required_argument, NULL, TEXT},
-        {"event", required_argument, NULL, TEXT + 1},
-        {"from", required_argument, NULL, TEXT + 2},
-        {"where", required_argument, NULL, TEXT + 3},
-        {"id", required_argument, NULL, TEXT + 4},
-        {"tenant", required_argument, NULL, TEXT + 5},
-        {"count", required_argument, NULL, TEXT + 6},
-        {"json", no_argument, NULL, JSON},
-        {"no-follow", no_argument, NULL, NO_FOLLOW},
-        {"help", no_argument, NULL, HELP},
-        {0},
+    const struct ferry_option options[] = {
+        {"config", 'c', .text = &request->config},  {"event", .text = &request->selection.event},
+        {"from", .text = &request->from},           {"where", .text = &request->selection.where},
+        {"id", .text = &request->selection.id},     {"tenant", .text = &request->selection.tenant},
+        {"count", 'n', .text = &request->count},    {"json", .flag = &request->json},
+        {"no-follow", .flag = &request->no_follow}, {0},
     };
-    for (int option; (option = getopt_long(argc, argv, "c:n:h", options, NULL)) != -1;) {
-        if (option == HELP) {
-            fputs(usage, stdout);
-            return FERRY_EXIT_DONE;
-        }
-        if (option == '?')
-            return ferry_cli_refuse("tail", NULL);
-        if (option == JSON)
-            request->json = true;
-        else if (option == NO_FOLLOW)
-            request->no_follow = true;
-        else
-            *texts[option == 'c' ? 0 : option == 'n' ? 6 : option - TEXT] = optarg;
-    }
-    return optind == argc ? -1 : ferry_cli_refuse("tail", "takes flags only");
+    int code = ferry_options_read(argc, argv, "tail", usage, options);
+    return code >= 0 || optind == argc ? code : ferry_cli_refuse("tail", "takes flags only");
 }
 
 /* ---- printing ---- */

@@ -13,6 +13,7 @@
 #include "ferry/command.h"
 #include "ferry/console.h"
 #include "ferry/operations.h"
+#include "ferry/options.h"
 
 static const char usage[] =
     "usage: ferry topics [-c FILE] [--dry-run] [--json] [--format text|json|strimzi|terraform|acls]\n"
@@ -66,29 +67,20 @@ static int refuse_format(const char *name)
 /* -1 to go on, or the exit code. */
 static int parse(int argc, char **argv, struct request *request)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"dry-run", no_argument, NULL, 'd'},
-        {"format", required_argument, NULL, 'f'}, {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {0},
-    };
     const char *format = NULL;
     bool json = false;
+    const struct ferry_option options[] = {
+        {"config", 'c', .text = &request->config},
+        {"dry-run", .flag = &request->dry_run},
+        {"format", .text = &format},
+        {"json", .flag = &json},
+        {0},
+    };
     request->argc = argc;
     request->argv = argv;
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            return FERRY_EXIT_DONE;
-        }
-        if (option == '?')
-            return ferry_cli_refuse("topics", NULL);
-        if (option == 'c')
-            request->config = optarg;
-        else if (option == 'f')
-            format = optarg;
-        else
-            *(option == 'd' ? &request->dry_run : &json) = true;
-    }
+    int code = ferry_options_read(argc, argv, "topics", usage, options);
+    if (code >= 0)
+        return code;
     if (optind < argc)
         return ferry_cli_refuse("topics", "takes flags only");
     if (json && format != NULL)

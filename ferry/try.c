@@ -16,6 +16,7 @@
 #include "ferry/cli.h"
 #include "ferry/command.h"
 #include "ferry/examples.h"
+#include "ferry/options.h"
 
 static const char usage[] =
     "usage: ferry try WORKER/ROUTE [-c FILE] [--event FILE|EVENT] [--send]\n"
@@ -56,35 +57,25 @@ static bool is_file(const char *text)
     return strcmp(text, "-") == 0 || strchr(text, '/') != NULL || access(text, F_OK) == 0;
 }
 
+static const char *take_event(const char *argument, void *target)
+{
+    struct attempt *attempt = target;
+    *(is_file(argument) ? &attempt->file : &attempt->event) = argument;
+    return NULL;
+}
+
 /* -1 to go on, or the exit code. */
 static int parse(int argc, char **argv, struct attempt *attempt)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"event", required_argument, NULL, 'e'},
-        {"send", no_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},
+    const struct ferry_option options[] = {
+        {"config", 'c', .text = &attempt->config},
+        {"event", .take = take_event, .target = attempt},
+        {"send", .flag = &attempt->send},
         {0},
     };
-    int option;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            attempt->config = optarg;
-            break;
-        case 'e':
-            *(is_file(optarg) ? &attempt->file : &attempt->event) = optarg;
-            break;
-        case 's':
-            attempt->send = true;
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            return FERRY_EXIT_DONE;
-        default:
-            return wrong_usage(NULL);
-        }
-    }
+    int code = ferry_options_read(argc, argv, "try", usage, options);
+    if (code >= 0)
+        return code;
     const char *name = argc - optind == 1 ? argv[optind] : "";
     const char *slash = strchr(name, '/');
     if (slash == NULL || slash == name || slash - name >= NAME_BYTES || slash[1] == '\0')
