@@ -64,19 +64,6 @@ void ferry_order_report_fed(struct ferry_order *order, struct ferry_shipment *sh
 
 /* ---- feeding ---- */
 
-/* Rows that were handed over before may be in Kafka already: they say so. */
-static bool add_mark(struct ferry_record *record, struct ferry_arena *arena)
-{
-    struct ferry_pair *headers = ferry_arena_new_array(arena, record->header_count + 1, sizeof *headers);
-    if (headers == NULL)
-        return false;
-    if (record->header_count > 0)
-        memcpy(headers, record->headers, record->header_count * sizeof *headers);
-    headers[record->header_count++] = (struct ferry_pair){FERRY_SLICE("ferry-maybe-duplicate"), FERRY_SLICE("true")};
-    record->headers = headers;
-    return true;
-}
-
 /* Notes on disk that these rows are about to be with the producer; those that were before get their mark. */
 static bool mark_rows(struct ferry_order *order, struct ferry_spool_row *rows, size_t count, struct chunk *chunk)
 {
@@ -85,7 +72,7 @@ static bool mark_rows(struct ferry_order *order, struct ferry_spool_row *rows, s
     for (size_t i = 0; i < count; i++) {
         if (!rows[i].handed)
             fresh[fresh_count++] = rows[i].sequence;
-        else if (!add_mark(&rows[i].record, &chunk->arena))
+        else if (!ferry_record_mark_maybe_duplicate(&rows[i].record, &chunk->arena))
             return false;
     }
     return ferry_spool_mark_handed(order->spool, fresh, fresh_count) == FERRY_OK;

@@ -7,6 +7,7 @@
 #include "core/envelope.h"
 
 #define STRUCTURED "application/cloudevents+json; charset=UTF-8"
+#define MAYBE_DUPLICATE "ferry-maybe-duplicate"
 
 enum {
     OWN_HEADERS = 17,      /* all but the extensions */
@@ -92,7 +93,7 @@ static enum ferry_code add_own_headers(const struct ferry_event *event, const st
     add_header(record, FERRY_SLICE("ferry-event"), event->canonical);
     add_header(record, FERRY_SLICE("ferry-format"), ferry_slice_from(ferry_format_name(event->format)));
     add_header(record, FERRY_SLICE("ferry-received"), ferry_slice_of(received, len));
-    add_header(record, FERRY_SLICE("ferry-maybe-duplicate"), marks->maybe_duplicate ? yes : absent);
+    add_header(record, FERRY_SLICE(MAYBE_DUPLICATE), marks->maybe_duplicate ? yes : absent);
     add_header(record, FERRY_SLICE("ferry-backfill"), marks->backfill ? yes : absent);
     add_header(record, FERRY_SLICE("ferry-replay"), marks->replay);
     add_header(record, FERRY_SLICE("traceparent"), event->traceparent);
@@ -117,4 +118,16 @@ enum ferry_code ferry_record_make(const struct ferry_event *event, struct ferry_
     if (code == FERRY_OK)
         *record = made;
     return code;
+}
+
+bool ferry_record_mark_maybe_duplicate(struct ferry_record *record, struct ferry_arena *arena)
+{
+    struct ferry_pair *headers = ferry_arena_new_array(arena, record->header_count + 1, sizeof *headers);
+    if (headers == NULL)
+        return false;
+    if (record->header_count > 0)
+        memcpy(headers, record->headers, record->header_count * sizeof *headers);
+    record->headers = headers;
+    add_header(record, FERRY_SLICE(MAYBE_DUPLICATE), FERRY_SLICE("true"));
+    return true;
 }

@@ -35,6 +35,10 @@ FERRY_NODISCARD enum ferry_code ferry_record_make(const struct ferry_event *even
                                                   const struct ferry_record_marks *marks, struct ferry_arena *arena,
                                                   struct ferry_record *record, struct ferry_error *error);
 
+/* Adds `ferry-maybe-duplicate: true` to a record that is about to be produced once more. Its headers are in the arena
+ * from then on. False, and the record untouched, when memory ran out. */
+FERRY_NODISCARD bool ferry_record_mark_maybe_duplicate(struct ferry_record *record, struct ferry_arena *arena);
+
 /* Reads a record back: binary or structured mode by content-type. Fails with FERRY_RECORD_INVALID (the text says what
  * is missing) or FERRY_MEMORY. Events that another CloudEvents producer wrote are read as well: `canonical` comes from
  * `ferry-event`, else from the type; a missing `time` from the record's timestamp. FERRY_DATA_JSON is JSON, checked.

@@ -202,19 +202,6 @@ static enum ferry_code settle(struct drain *drain, size_t count, struct ferry_er
 
 /* ---- producing ---- */
 
-/* Rows that were handed over before may be in Kafka already: they say so. */
-static bool add_mark(struct ferry_record *record, struct ferry_arena *arena)
-{
-    struct ferry_pair *headers = ferry_arena_new_array(arena, record->header_count + 1, sizeof *headers);
-    if (headers == NULL)
-        return false;
-    if (record->header_count > 0)
-        memcpy(headers, record->headers, record->header_count * sizeof *headers);
-    headers[record->header_count++] = (struct ferry_pair){FERRY_SLICE("ferry-maybe-duplicate"), FERRY_SLICE("true")};
-    record->headers = headers;
-    return true;
-}
-
 static bool must_stop(const struct drain *drain, int64_t quiet_since_ms)
 {
     return ferry_console_interrupted() || ferry_clock_mono_ms() - quiet_since_ms > drain->timeout_ms ||
@@ -295,7 +282,7 @@ static size_t fill_slots(struct drain *drain, struct ferry_spool_row *rows, size
         size_t topic = find_topic(drain, rows[i].record.topic);
         if (drain->topics[topic].stopped)
             continue;
-        if (rows[i].handed && !add_mark(&rows[i].record, arena)) {
+        if (rows[i].handed && !ferry_record_mark_maybe_duplicate(&rows[i].record, arena)) {
             stop_topic(&drain->topics[topic], "out of memory");
             continue;
         }

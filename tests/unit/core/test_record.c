@@ -121,6 +121,19 @@ static void unset_attributes_are_left_out(void **state)
     assert_non_null(record.value.ptr); /* empty, not a tombstone */
 }
 
+static void a_record_that_goes_once_more_says_so_behind_its_other_headers(void **state)
+{
+    (void)state;
+    struct ferry_pair headers[] = {{FERRY_SLICE_LITERAL("a"), FERRY_SLICE_LITERAL("1")},
+                                   {FERRY_SLICE_LITERAL("b"), FERRY_SLICE_LITERAL("2")}};
+    struct ferry_record record = {.headers = headers, .header_count = 2}, bare = {.headers = NULL};
+    assert_true(ferry_record_mark_maybe_duplicate(&record, &arena));
+    assert_headers(&record, "a: 1\nb: 2\nferry-maybe-duplicate: true\n");
+    assert_ptr_not_equal(record.headers, headers);
+    assert_true(ferry_record_mark_maybe_duplicate(&bare, &arena));
+    assert_headers(&bare, "ferry-maybe-duplicate: true\n");
+}
+
 static void undeclared_json_is_declared_and_undeclared_bytes_are_not(void **state)
 {
     (void)state;
@@ -388,6 +401,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_binary_record_carries_attributes_as_headers_in_the_contracts_order),
         cmocka_unit_test(unset_attributes_are_left_out),
+        cmocka_unit_test(a_record_that_goes_once_more_says_so_behind_its_other_headers),
         cmocka_unit_test(undeclared_json_is_declared_and_undeclared_bytes_are_not),
         cmocka_unit_test(a_structured_record_is_one_json_text),
         cmocka_unit_test(every_kind_of_data_comes_back),
