@@ -80,13 +80,6 @@ static struct ferry_generation *take_newer(struct ferry_evaluator *evaluator)
     return newer;
 }
 
-static void drop(struct ferry_engine *engine, struct ferry_generation *generation)
-{
-    ferry_engine_lock(engine);
-    ferry_generation_drop(generation);
-    ferry_engine_unlock(engine);
-}
-
 /* What every event is asked for the default effect key. */
 static enum ferry_code compile_own(struct ferry_evaluator *evaluator, struct ferry_error *error)
 {
@@ -109,12 +102,12 @@ enum ferry_code ferry_evaluator_refresh(struct ferry_evaluator *evaluator, struc
     if (code == FERRY_OK)
         code = compile_all(engine->channel, newer->config, &routes, error);
     if (code != FERRY_OK) {
-        drop(engine, newer);
+        ferry_engine_drop_generation(engine, newer);
         return code;
     }
     if (evaluator->generation != NULL)
         routes_free(engine->channel, evaluator->routes, engine->channel->route_count(evaluator->generation->config));
-    drop(engine, evaluator->generation);
+    ferry_engine_drop_generation(engine, evaluator->generation);
     evaluator->generation = newer;
     evaluator->routes = routes;
     return FERRY_OK;
@@ -125,7 +118,7 @@ void ferry_evaluator_done(struct ferry_evaluator *evaluator)
     struct ferry_engine *engine = evaluator->engine;
     if (evaluator->generation != NULL)
         routes_free(engine->channel, evaluator->routes, engine->channel->route_count(evaluator->generation->config));
-    drop(engine, evaluator->generation);
+    ferry_engine_drop_generation(engine, evaluator->generation);
     ferry_expression_free(evaluator->resource_id);
     ferry_expression_free(evaluator->delete_type);
     ferry_view_free(evaluator->view);
