@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "consumers/dead_letter.h"
 #include "core/clock.h"
@@ -80,6 +81,12 @@ bool ferry_engine_is_stopping(struct ferry_engine *engine)
     bool stopping = engine->stopping;
     ferry_engine_unlock(engine);
     return stopping;
+}
+
+bool ferry_engine_sleep(struct ferry_engine *engine, pthread_cond_t *condition, int64_t until_ms)
+{
+    const struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    return pthread_cond_timedwait(condition, &engine->lock, &until) == 0;
 }
 
 /* ---- slots: routes across reloads ---- */

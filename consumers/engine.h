@@ -334,6 +334,8 @@ const struct ferry_worker_config *ferry_engine_worker(const struct ferry_engine 
 struct ferry_properties ferry_engine_properties(const struct ferry_engine *engine, const struct ferry_config *config,
                                                 const struct ferry_property *more, struct ferry_arena *arena);
 bool ferry_engine_is_stopping(struct ferry_engine *engine);
+/* Sleeps until the condition is signalled; false: `until_ms` (monotonic) came first. The lock is held, but meanwhile. */
+bool ferry_engine_sleep(struct ferry_engine *engine, pthread_cond_t *condition, int64_t until_ms);
 /* The slot of that route, made if need be: it may be gone from the configuration. The lock is held. NULL: no memory. */
 struct ferry_slot *ferry_engine_slot(struct ferry_engine *engine, const char *route);
 uint32_t ferry_random(void);

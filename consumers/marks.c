@@ -303,11 +303,8 @@ static bool next_batch(struct ferry_engine *engine, struct ferry_follower *follo
         look_again(engine, follower);
     ferry_engine_lock(engine);
     bool found = collect(engine, batch);
-    if (!found && follower->reader == NULL && !engine->stopping) {
-        int64_t until_ms = ferry_clock_mono_ms() + AGAIN_MS;
-        struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-        pthread_cond_timedwait(&engine->restore, &engine->lock, &until);
-    }
+    if (!found && follower->reader == NULL && !engine->stopping)
+        ferry_engine_sleep(engine, &engine->restore, ferry_clock_mono_ms() + AGAIN_MS);
     ferry_engine_unlock(engine);
     return found;
 }

@@ -1,6 +1,5 @@
 /* The partitions that a worker holds, and how it lets go of them. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "consumers/engine.h"
 #include "core/clock.h"
@@ -65,9 +64,8 @@ static void drop_not_begun(struct ferry_engine *engine, struct ferry_held_partit
 /* False when `until_ms` has come before everything that was begun has ended. */
 static bool wait_for_begun(struct ferry_engine *engine, const struct ferry_held_partition *partition, int64_t until_ms)
 {
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
     while (partition->begun > 0)
-        if (pthread_cond_timedwait(&engine->settled, &engine->lock, &until) != 0)
+        if (!ferry_engine_sleep(engine, &engine->settled, until_ms))
             return partition->begun == 0;
     return true;
 }

@@ -353,11 +353,10 @@ static void renew_all(struct prover *prover)
 static bool wait_for_work(struct prover *prover)
 {
     struct ferry_engine *engine = prover->engine;
-    struct timespec until = {.tv_sec = prover->renew_ms / 1000, .tv_nsec = prover->renew_ms % 1000 * 1000000};
     ferry_engine_lock(engine);
     while (!engine->ended && engine->proving.first == NULL && !ferry_claims_any_left(engine->claims) &&
            ferry_clock_mono_ms() < prover->renew_ms)
-        pthread_cond_timedwait(&engine->prove, &engine->lock, &until);
+        ferry_engine_sleep(engine, &engine->prove, prover->renew_ms);
     bool ended = engine->ended;
     ferry_engine_unlock(engine);
     return !ended;

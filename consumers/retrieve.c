@@ -5,7 +5,6 @@
  * the evaluators as tasks. From there on an entry is like any record, but for how it ends (requeue.c). Only
  * FERRY_RETRIEVED are in hand at the same time: those that wait are rows of the index, not records. */
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "consumers/engine.h"
@@ -64,9 +63,7 @@ static void sleep_until(struct ferry_engine *engine, int64_t wall_ms)
 {
     int64_t delay_ms = wall_ms - ferry_clock_wall_ms();
     delay_ms = delay_ms > LONGEST_SLEEP_MS ? LONGEST_SLEEP_MS : delay_ms > 1 ? delay_ms : 1;
-    int64_t until_ms = ferry_clock_mono_ms() + delay_ms;
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-    pthread_cond_timedwait(&engine->retrieve, &engine->lock, &until);
+    ferry_engine_sleep(engine, &engine->retrieve, ferry_clock_mono_ms() + delay_ms);
 }
 
 static int by_place(const void *a, const void *b)

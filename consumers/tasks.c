@@ -2,7 +2,6 @@
 #include "consumers/engine.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/clock.h"
 
@@ -419,12 +418,10 @@ static struct ferry_task *take_ready(struct ferry_engine *engine, int64_t now_ms
 static void sleep_until_work(struct ferry_engine *engine)
 {
     const struct ferry_timer *first = ferry_timers_first(&engine->timers);
-    if (first == NULL) {
+    if (first == NULL)
         pthread_cond_wait(&engine->work, &engine->lock);
-        return;
-    }
-    struct timespec until = {.tv_sec = first->due_ms / 1000, .tv_nsec = first->due_ms % 1000 * 1000000};
-    pthread_cond_timedwait(&engine->work, &engine->lock, &until);
+    else
+        ferry_engine_sleep(engine, &engine->work, first->due_ms);
 }
 
 struct ferry_task *ferry_tasks_take(struct ferry_engine *engine)
