@@ -4,32 +4,19 @@ Plays every fault (or those that are named) against the bridge and a cluster of 
 if an acknowledged event was lost, altered, repeated without a mark or out of order. Network and disk faults need a
 network and mount namespace of their own: as root, or where the kernel lets users make them, the runner enters one first.
 """
-import argparse
-import importlib
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
 import time
 
-from faults import scene as scenes
-from faults import table
+from faults import command, scene as scenes, table
 from faults.cluster import Cluster
 from support import process
 from support.ferry import BIN
 from support.kafka import BUILD, jars
 
-HERE = pathlib.Path(__file__).parent
 INSIDE = "FERRY_FAULTS_NAMESPACE"
-
-
-def all_faults():
-    """name → class, in the order of the files and of the classes in them."""
-    modules = [importlib.import_module(f"faults.{path.stem}") for path in sorted(HERE.glob("faults_*.py"))]
-    return {value.name: value for module in modules for value in vars(module).values()
-            if isinstance(value, type) and issubclass(value, scenes.Fault) and value.name
-            and value.__module__ == module.__name__}
 
 
 def enter_namespaces():
@@ -62,28 +49,19 @@ def play(fault_class, options, kafka, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="./dev faults")
-    parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--seeds", type=int, default=20, help="of each crash point (20)")
-    parser.add_argument("--quick", action="store_true", help="two seeds, shorter outages")
-    parser.add_argument("--list", action="store_true", help="the names of the faults")
-    parser.add_argument("--write", action="store_true", help="the table into docs/reliability.md")
-    parser.add_argument("--prove", action="store_true", help="plant bugs; each must be caught (NAMEs are plants)")
+    parser = command.make_parser("./dev faults", "of each crash point (20)", "two seeds, shorter outages")
     options = parser.parse_args()
     if options.prove:
         from faults import prove
         return prove.main(options)
-    faults = all_faults()
+    faults = command.all_faults("faults", scenes.Fault)
     if options.list:
-        for name, fault in faults.items():
-            print(f"{name:24} {fault.title}")
+        command.print_list(faults)
         return 0
-    unknown = [n for n in options.names if n not in faults]
-    if unknown:
-        parser.error(f"no such fault: {', '.join(unknown)}; --list names them")
+    chosen = command.chosen(parser, faults, options.names)
     jars()
     namespaces = enter_namespaces()
-    return run([faults[n] for n in options.names or faults], options, namespaces)
+    return run(chosen, options, namespaces)
 
 
 def run(chosen, options, namespaces):

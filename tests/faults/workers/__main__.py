@@ -3,30 +3,18 @@
 Plays faults against the workers, prints the table, and fails if an effect is missing, comes more often than what a killed
 process had in flight, or out of order in its lane, or if a dead letter is not what was published.
 """
-import argparse
-import importlib
-import pathlib
 import shutil
 import subprocess
 import sys
 import time
 
+from faults import command
 from faults.cluster import Cluster
 from faults.workers import table
 from faults.workers.fault import WorkerFault
 from faults.workers.stage import Stage
 from support import ferry, process
 from support.kafka import BUILD, jars
-
-HERE = pathlib.Path(__file__).parent
-
-
-def all_faults():
-    """name → class, in the order of the files and of the classes in them."""
-    modules = [importlib.import_module(f"faults.workers.{path.stem}") for path in sorted(HERE.glob("faults_*.py"))]
-    return {value.name: value for module in modules for value in vars(module).values()
-            if isinstance(value, type) and issubclass(value, WorkerFault) and value.name
-            and value.__module__ == module.__name__}
 
 
 def play(fault_class, options, kafka, folder):
@@ -44,27 +32,18 @@ def play(fault_class, options, kafka, folder):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="./dev faults workers")
-    parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--seeds", type=int, default=20, help="how often a worker is killed (20)")
-    parser.add_argument("--quick", action="store_true", help="two seeds, shorter")
-    parser.add_argument("--list", action="store_true", help="the names of the faults")
-    parser.add_argument("--write", action="store_true", help="the table into docs/reliability.md")
-    parser.add_argument("--prove", action="store_true", help="plant bugs; each must be caught (NAMEs are plants)")
+    parser = command.make_parser("./dev faults workers", "how often a worker is killed (20)", "two seeds, shorter")
     options = parser.parse_args(arguments)
-    faults = all_faults()
+    faults = command.all_faults("faults.workers", WorkerFault)
     if options.prove:
         return prove_all(faults, options)
     if options.list:
-        for name, fault in faults.items():
-            print(f"{name:24} {fault.title}")
+        command.print_list(faults)
         return 0
-    unknown = [n for n in options.names if n not in faults]
-    if unknown:
-        parser.error(f"no such fault: {', '.join(unknown)}; --list names them")
+    chosen = command.chosen(parser, faults, options.names)
     print(f"programs: {ferry.BIN}", file=sys.stderr)
     jars()
-    rows = run([faults[n] for n in options.names or faults], options)
+    rows = run(chosen, options)
     print(table.text(rows))
     if options.write:
         table.write(rows)
