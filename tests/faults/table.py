@@ -51,11 +51,6 @@ def seconds(value):
     return "–" if value is None else f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
 
 
-def markdown(rows):
-    lines = [HEADS, ["---"] + ["---:"] * (len(HEADS) - 1), *(row.cells() for row in rows)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
 def text(rows):
     lines = [HEADS, *(row.cells() for row in rows)]
     widths = [max(len(cells[i]) for cells in lines) for i in range(len(HEADS))]
@@ -66,15 +61,18 @@ def text(rows):
     return "\n".join([*shown, "", *notes, f"{len(rows) - len(failed)} passed, {len(failed)} failed"])
 
 
-def write(rows):
+def markdown(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def write_between(begin, end, head, rows):
     """Only the rows that were played are changed, so that a part can be played again."""
     page = PAGE.read_text()
-    old = {}
-    found = re.search(re.escape(BEGIN) + "\n(.*)" + re.escape(END), page, re.S)
-    for line in found[1].splitlines()[2:]:
-        cells = [c.strip() for c in line.strip("|").split("|")]
-        old[cells[0]] = line
-    new = markdown(rows).splitlines()
-    for row, line in zip(rows, new[2:]):
-        old[row.fault.title] = line
-    PAGE.write_text(page[:found.start(1)] + "\n".join(new[:2] + list(old.values())) + "\n" + page[found.end(1):])
+    found = re.search(re.escape(begin) + "\n(.*)" + re.escape(end), page, re.S)
+    lines = {line.strip("|").split("|")[0].strip(): line for line in found[1].splitlines()[2:]}
+    lines |= {row.fault.title: markdown(row.cells()) for row in rows}
+    PAGE.write_text(page[:found.start(1)] + "\n".join([*map(markdown, head), *lines.values()]) + "\n" + page[found.end(1):])
+
+
+def write(rows):
+    write_between(BEGIN, END, [HEADS, ["---"] + ["---:"] * (len(HEADS) - 1)], rows)

@@ -1,8 +1,7 @@
 """The table of ./dev faults workers, as text and in docs/reliability.md between two markers."""
-import re
 from dataclasses import dataclass, field
 
-from faults.table import PAGE, seconds
+from faults.table import seconds, write_between
 
 BEGIN = "<!-- worker faults: made by ./dev faults workers --write -->"
 END = "<!-- worker faults: end -->"
@@ -41,10 +40,4 @@ def text(rows):
 
 
 def write(rows):
-    """Only the rows that were played are changed, so that a part can be played again."""
-    page = PAGE.read_text()
-    found = re.search(re.escape(BEGIN) + "\n(.*)" + re.escape(END), page, re.S)
-    kept = {line.strip("|").split("|")[0].strip(): line for line in found[1].splitlines()[2:]}
-    kept |= {row.fault.title: "| " + " | ".join(row.cells()) + " |" for row in rows}
-    head = ["| " + " | ".join(HEADS) + " |", "| --- |" + " ---: |" * 6 + " --- |"]
-    PAGE.write_text(page[:found.start(1)] + "\n".join(head + list(kept.values())) + "\n" + page[found.end(1):])
+    write_between(BEGIN, END, [HEADS, ["---"] + ["---:"] * (len(HEADS) - 2) + ["---"]], rows)
