@@ -1,5 +1,5 @@
-/* The inside of a consumer: shared by the group's side (consumer.c), its first start (consumer_start.c) and the reader
- * without a group (reader.c). Private to core/kafka. */
+/* The inside of a consumer: shared by the group's side (consumer.c), its first start (consumer_start.c) and the readers
+ * without a group (reader.c, scan.c). Private to core/kafka. */
 #ifndef FERRY_CORE_KAFKA_CONSUMER_PRIVATE_H
 #define FERRY_CORE_KAFKA_CONSUMER_PRIVATE_H
 
@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/kafka/common.h"
 #include "core/kafka/consumer.h"
 
 /* A partition that is ours. */
@@ -57,6 +58,11 @@ FERRY_NODISCARD enum ferry_code ferry_consumer_begin_now(rd_kafka_t *client,
 FERRY_NODISCARD enum ferry_code ferry_kafka_partitions(rd_kafka_t *client,
                                                        const rd_kafka_topic_partition_list_t *subscription,
                                                        int timeout_ms, rd_kafka_topic_partition_list_t **out);
+
+/* A client in nobody's group: commits nothing, tells where partitions end, whatever the user wrote. FERRY_CONFIG. */
+FERRY_NODISCARD enum ferry_code ferry_reader_client(const struct ferry_kafka_setting *client_defaults,
+                                                    struct ferry_properties common, struct ferry_properties overrides,
+                                                    rd_kafka_t **out, struct ferry_error *error);
 
 /* A copy of a message: a record lives as long as it likes, while a librdkafka message holds the whole response it came
  * in. NULL when memory ran out. */

@@ -20,22 +20,34 @@ static const struct ferry_kafka_setting owned_settings[] = {
     {NULL, NULL},
 };
 
+enum ferry_code ferry_reader_client(const struct ferry_kafka_setting *client_defaults, struct ferry_properties common,
+                                    struct ferry_properties overrides, rd_kafka_t **out, struct ferry_error *error)
+{
+    rd_kafka_conf_t *conf;
+    rd_kafka_t *client;
+    enum ferry_code code = ferry_kafka_conf((struct ferry_kafka_settings){client_defaults, owned_settings}, common,
+                                            overrides, &conf, error);
+    if (code == FERRY_OK)
+        code = ferry_kafka_client(RD_KAFKA_CONSUMER, conf, &client, error);
+    if (code != FERRY_OK)
+        return code;
+    rd_kafka_poll_set_consumer(client);
+    *out = client;
+    return FERRY_OK;
+}
+
 static enum ferry_code open_client(struct ferry_properties common, struct ferry_consumer **out,
                                    struct ferry_error *error)
 {
     struct ferry_consumer *reader = ferry_consumer_new();
     if (reader == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    rd_kafka_conf_t *conf;
-    enum ferry_code code = ferry_kafka_conf((struct ferry_kafka_settings){defaults, owned_settings}, common,
-                                            (struct ferry_properties){NULL, 0}, &conf, error);
-    if (code == FERRY_OK)
-        code = ferry_kafka_client(RD_KAFKA_CONSUMER, conf, &reader->client, error);
+    enum ferry_code code =
+        ferry_reader_client(defaults, common, (struct ferry_properties){NULL, 0}, &reader->client, error);
     if (code != FERRY_OK) {
         ferry_consumer_free(reader);
         return code;
     }
-    rd_kafka_poll_set_consumer(reader->client);
     *out = reader;
     return FERRY_OK;
 }

@@ -40,30 +40,17 @@ static const struct ferry_kafka_setting defaults[] = {
     {NULL, NULL},
 };
 
-static const struct ferry_kafka_setting owned[] = {
-    {"enable.auto.commit", "false"},
-    {"enable.auto.offset.store", "false"},
-    {"enable.partition.eof", "true"},
-    {"auto.offset.reset", "earliest"},
-    {NULL, NULL},
-};
-
 enum ferry_code ferry_scan_open(struct ferry_properties common, struct ferry_properties overrides,
                                 struct ferry_scan **out, struct ferry_error *error)
 {
     struct ferry_scan *scan = calloc(1, sizeof *scan);
     if (scan == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    rd_kafka_conf_t *conf;
-    enum ferry_code code =
-        ferry_kafka_conf((struct ferry_kafka_settings){defaults, owned}, common, overrides, &conf, error);
-    if (code == FERRY_OK)
-        code = ferry_kafka_client(RD_KAFKA_CONSUMER, conf, &scan->client, error);
+    enum ferry_code code = ferry_reader_client(defaults, common, overrides, &scan->client, error);
     if (code != FERRY_OK) {
         free(scan);
         return code;
     }
-    rd_kafka_poll_set_consumer(scan->client);
     scan->queue = rd_kafka_queue_get_consumer(scan->client);
     *out = scan;
     return FERRY_OK;
