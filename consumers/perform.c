@@ -331,11 +331,13 @@ static bool has_key(struct trial *trial)
 static void remember_origin(struct trial *trial)
 {
     struct ferry_task *task = trial->task;
+    task->index = trial->index;
+    if (task->generation == trial->evaluator->generation)
+        return; /* by a step before, or in a trial before */
     ferry_engine_lock(trial->engine);
     ferry_generation_drop(task->generation);
     task->generation = trial->evaluator->generation;
     task->generation->references++;
-    task->index = trial->index;
     ferry_engine_unlock(trial->engine);
 }
 
