@@ -1,9 +1,15 @@
 /* The fold, record by record:
  *
- *   claim by P               nobody holds the key: P does. P holds it: renewed. Else nothing: P was too late, waits,
- * and claims again when the holder has gone claim by P over Q's n    the same, and: Q holds it and n was the last that
- * was read of Q: P holds it, in doubt. Has Q renewed before that record, or has another taken over, P was too late void
- * by P                P holds it: nobody does a mark                   nobody does
+ *   claim by P
+ *       Nobody holds the key: P does. P holds it: renewed. Else nothing: P was too late, waits, and claims again when
+ *       the holder has gone.
+ *   claim by P over Q's n
+ *       The same, and: Q holds it, and n was the last that was read of Q: P holds it, in doubt. Has Q renewed before
+ *       that record, or has another taken over, P was too late.
+ *   void by P
+ *       P holds it: nobody does.
+ *   a mark
+ *       Nobody does.
  *
  * Whether a holder lives is judged by the clock of whoever waits, from when it has read the holder's last claim: no two
  * clocks are compared. That judgement is then written down with the serial it was made from, so that the log decides

@@ -5,7 +5,8 @@
  *   main        signals, reload, replacing a broken producer
  *   poller      all calls of the consumer; intake.c. Never waits but in a rebalance, bounded
  *   evaluators  perform.c: take a task that is ready, render, hand the exchange to the client
- *   client      call.c: the answer, and what follows from it
+ *   client      call.c, digest.c: the answer, and what follows from it
+ *   lookup      lookup.c: the names that were asked for; wakes who waits for them
  *   producer    publish.c: the reports of dead letters, marks and of what goes to the retry topic
  *   restorer    marks.c: reads the marks of a partition back before its first effect, and follows the retry topic
  *   retriever   retrieve.c: brings what is due from the retry topic
@@ -19,7 +20,7 @@
  *   READY       in `ready`, for the next evaluator ◀────────────────────────────────────────┐
  *      │ ├─▶ GATED     its destination has not answered yet, one call at a time ────────────┤
  *   RUNNING     one thread has it: an evaluator, or whoever brings the answer               │
- *      │ ├─▶ WAITING   until a timer: failed before, its pace, another has its claim ───────┤
+ *      │ ├─▶ WAITING   until a timer: failed before, pace, caps, names, another is at it ───┤
  *      │ ├─▶ COLLECTED in a digest that waits for more ─▶ RIDING in its message ─────▶ RUNNING
  *      │ ├─▶ MARKING   a mark is on its way to Kafka ─▶ the call ───────────────────────────┤
  *      │ ├─▶ PROVING   its claim is in Kafka, and is read back ─▶ the call, or WAITING ─────┤
@@ -29,9 +30,10 @@
  *      │ └─▶ NOTING    what it is to the retry topic is on its way to Kafka ─▶ settled, or waits there
  *   settled     the record is done for this route; the next of the lane becomes READY
  *
- * A task is "begun" while it is RUNNING or in a state after that, and while something of it stands in the world or in
- * the log: a rebalance waits for it. Everything else is dropped with its partition, and the next owner reads the record
- * again.
+ * A task is "begun" while it is RUNNING or in a state after that, and while something of it stands in the world, or in
+ * the log as an intent: a rebalance waits for it. Everything else is dropped with its partition, and the next owner
+ * reads the record again. A claim alone (that of who waits in a digest) does not hold up a rebalance: the prover takes
+ * it back.
  *
  * Marks: before a call that must not be repeated an intent is written, and the call is made after its report; after an
  * effect its mark is written, and the record is settled after that report. The intent of a key that crosses partitions
@@ -334,7 +336,8 @@ const struct ferry_worker_config *ferry_engine_worker(const struct ferry_engine 
 struct ferry_properties ferry_engine_properties(const struct ferry_engine *engine, const struct ferry_config *config,
                                                 const struct ferry_property *more, struct ferry_arena *arena);
 bool ferry_engine_is_stopping(struct ferry_engine *engine);
-/* Sleeps until the condition is signalled; false: `until_ms` (monotonic) came first. The lock is held, but meanwhile. */
+/* Sleeps until the condition is signalled; false: `until_ms` (monotonic) came first. The lock is held, but in the
+ * sleep. */
 bool ferry_engine_sleep(struct ferry_engine *engine, pthread_cond_t *condition, int64_t until_ms);
 /* The slot of that route, made if need be: it may be gone from the configuration. The lock is held. NULL: no memory. */
 struct ferry_slot *ferry_engine_slot(struct ferry_engine *engine, const char *route);
