@@ -33,16 +33,6 @@ static struct ferry_slice moment(int64_t wall_ms, char out[FERRY_TIME_TEXT])
 
 /* ---- as JSON ---- */
 
-static void add_text(struct ferry_buffer *out, const char *name, struct ferry_slice text)
-{
-    ferry_buffer_printf(out, "\"%s\": ", name);
-    if (text.ptr != NULL)
-        ferry_buffer_add_json_string(out, text);
-    else
-        ferry_buffer_add_text(out, "null");
-    ferry_buffer_add_text(out, ", ");
-}
-
 void ferry_dlq_print_letter(const struct ferry_dlq *dlq, const struct ferry_letter *letter, struct ferry_buffer *out)
 {
     char name[FERRY_LETTER_NAME], failed_at[FERRY_TIME_TEXT], origin[FERRY_LETTER_NAME];
@@ -50,15 +40,15 @@ void ferry_dlq_print_letter(const struct ferry_dlq *dlq, const struct ferry_lett
     snprintf(origin, sizeof origin, "%.*s/%" PRId32 "/%" PRId64, FERRY_SLICE_ARGS(note->origin.topic),
              note->origin.partition, note->origin.offset);
     ferry_buffer_add_char(out, '{');
-    add_text(out, "letter", ferry_slice_from(ferry_letter_name(dlq, letter, name)));
-    add_text(out, "worker", ferry_slice_from(dlq->queues[letter->queue].worker));
-    add_text(out, "failed_at", moment(note->failed_at_ms, failed_at));
-    add_text(out, "route", note->route);
-    add_text(out, "error", note->error);
-    add_text(out, "reason", note->reason);
-    add_text(out, "event", letter->event);
-    add_text(out, "origin", ferry_slice_from(note->origin.topic.ptr != NULL ? origin : NULL));
-    add_text(out, "state", ferry_slice_from(ferry_letter_state_name(letter->state)));
+    ferry_json_add_text(out, "letter", ferry_slice_from(ferry_letter_name(dlq, letter, name)));
+    ferry_json_add_text(out, "worker", ferry_slice_from(dlq->queues[letter->queue].worker));
+    ferry_json_add_text(out, "failed_at", moment(note->failed_at_ms, failed_at));
+    ferry_json_add_text(out, "route", note->route);
+    ferry_json_add_text(out, "error", note->error);
+    ferry_json_add_text(out, "reason", note->reason);
+    ferry_json_add_text(out, "event", letter->event);
+    ferry_json_add_text(out, "origin", ferry_slice_from(note->origin.topic.ptr != NULL ? origin : NULL));
+    ferry_json_add_text(out, "state", ferry_slice_from(ferry_letter_state_name(letter->state)));
     ferry_buffer_printf(out, "\"attempts\": %d", note->attempts);
 }
 

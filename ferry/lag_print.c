@@ -88,13 +88,6 @@ void ferry_lag_print_text(const struct ferry_lag *lag, int64_t now_ms, bool all,
 
 /* ---- for programs ---- */
 
-static void add_text(struct ferry_buffer *out, const char *name, struct ferry_slice text)
-{
-    ferry_buffer_printf(out, "\"%s\": ", name);
-    ferry_buffer_add_json_string(out, text);
-    ferry_buffer_add_text(out, ", ");
-}
-
 static void add_age(struct ferry_buffer *out, int64_t since_ms, int64_t now_ms)
 {
     if (since_ms == 0)
@@ -107,7 +100,7 @@ static void add_age(struct ferry_buffer *out, int64_t since_ms, int64_t now_ms)
 static void add_partition(const struct ferry_lag_partition *partition, int64_t now_ms, struct ferry_buffer *out)
 {
     ferry_buffer_add_char(out, '{');
-    add_text(out, "topic", ferry_slice_from(partition->topic));
+    ferry_json_add_text(out, "topic", ferry_slice_from(partition->topic));
     ferry_buffer_printf(out, "\"partition\": %" PRId32 ", \"committed\": ", partition->partition);
     if (partition->committed >= 0)
         ferry_buffer_printf(out, "%" PRId64, partition->committed);
@@ -123,8 +116,8 @@ static void add_members(const struct ferry_group *group, struct ferry_buffer *ou
     ferry_buffer_add_text(out, ", \"members\": [");
     for (size_t i = 0; i < group->member_count; i++) {
         ferry_buffer_add_text(out, i > 0 ? ", {" : "{");
-        add_text(out, "client", group->members[i].client);
-        add_text(out, "host", group->members[i].host);
+        ferry_json_add_text(out, "client", group->members[i].client);
+        ferry_json_add_text(out, "host", group->members[i].host);
         ferry_buffer_printf(out, "\"partitions\": %zu}", group->members[i].partitions);
     }
     ferry_buffer_add_char(out, ']');
@@ -133,9 +126,9 @@ static void add_members(const struct ferry_group *group, struct ferry_buffer *ou
 static void add_worker(const struct ferry_lag_worker *worker, int64_t now_ms, struct ferry_buffer *out)
 {
     ferry_buffer_add_char(out, '{');
-    add_text(out, "worker", ferry_slice_from(worker->name));
-    add_text(out, "group", ferry_slice_from(worker->group));
-    add_text(out, "state", worker->state.state);
+    ferry_json_add_text(out, "worker", ferry_slice_from(worker->name));
+    ferry_json_add_text(out, "group", ferry_slice_from(worker->group));
+    ferry_json_add_text(out, "state", worker->state.state);
     ferry_buffer_printf(out, "\"lag\": %" PRId64 ", ", worker->lag);
     add_age(out, worker->oldest_ms, now_ms);
     ferry_buffer_printf(out, ", \"retries_waiting\": %" PRId64 ", \"dead_letters\": %" PRId64, worker->retries_waiting,

@@ -128,16 +128,6 @@ static void print_text(const struct status *status)
 
 /* ---- for programs ---- */
 
-static void add_text(struct ferry_buffer *out, const char *name, struct ferry_slice text)
-{
-    ferry_buffer_printf(out, "\"%s\": ", name);
-    if (text.ptr != NULL)
-        ferry_buffer_add_json_string(out, text);
-    else
-        ferry_buffer_add_text(out, "null");
-    ferry_buffer_add_text(out, ", ");
-}
-
 static void add_time(struct ferry_buffer *out, const char *name, int64_t wall_ms)
 {
     char text[FERRY_TIME_TEXT];
@@ -154,8 +144,8 @@ static void print_json(const struct status *status)
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer out;
     ferry_buffer_init(&out, OUTPUT_BYTES);
     ferry_buffer_add_char(&out, '{');
-    add_text(&out, "directory", ferry_slice_from(status->directory));
-    add_text(&out, "holder", ferry_slice_from(status->held ? status->holder : NULL));
+    ferry_json_add_text(&out, "directory", ferry_slice_from(status->directory));
+    ferry_json_add_text(&out, "holder", ferry_slice_from(status->held ? status->holder : NULL));
     ferry_buffer_printf(&out, "\"events\": %" PRId64 ", \"bytes\": %" PRId64 ", \"used_bytes\": %" PRId64 ", ",
                         status->events, status->bytes, status->used_bytes);
     if (status->limit_bytes > 0)
@@ -164,7 +154,7 @@ static void print_json(const struct status *status)
     ferry_buffer_add_text(&out, ", \"topics\": [");
     for (size_t i = 0; i < status->topic_count; i++) {
         ferry_buffer_add_text(&out, i > 0 ? ", {" : "{");
-        add_text(&out, "topic", status->topics[i].topic);
+        ferry_json_add_text(&out, "topic", status->topics[i].topic);
         ferry_buffer_printf(&out, "\"events\": %" PRId64 ", \"bytes\": %" PRId64 ", ", status->topics[i].rows,
                             status->topics[i].bytes);
         add_time(&out, "oldest", status->topics[i].oldest_ms);
@@ -174,8 +164,8 @@ static void print_json(const struct status *status)
     for (size_t i = 0; i < status->aside_count; i++) {
         const struct ferry_spool_stored *row = &status->aside[i];
         ferry_buffer_printf(&out, "%s{\"sequence\": %" PRId64 ", ", i > 0 ? ", " : "", row->row.sequence);
-        add_text(&out, "topic", row->topic);
-        add_text(&out, "reason", row->reason);
+        ferry_json_add_text(&out, "topic", row->topic);
+        ferry_json_add_text(&out, "reason", row->reason);
         add_time(&out, "since", row->since_ms);
         ferry_buffer_add_char(&out, '}');
     }

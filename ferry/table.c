@@ -160,3 +160,15 @@ void ferry_table_print(const struct ferry_table *table, FILE *out)
     fputc('\n', out);
     free(widths);
 }
+
+/* ---- JSON ---- */
+
+void ferry_json_add_text(struct ferry_buffer *out, const char *name, struct ferry_slice text)
+{
+    ferry_buffer_printf(out, "\"%s\": ", name);
+    if (text.ptr != NULL)
+        ferry_buffer_add_json_string(out, text);
+    else
+        ferry_buffer_add_text(out, "null");
+    ferry_buffer_add_text(out, ", ");
+}

@@ -1,4 +1,5 @@
-/* Tables and texts for a terminal. What came from outside is shown so that it cannot steer the terminal. */
+/* Tables and texts for a terminal. What came from outside is shown so that it cannot steer the terminal. And a member
+ * of the JSON that stands in their place with --json. */
 #ifndef FERRY_TABLE_H
 #define FERRY_TABLE_H
 
@@ -39,5 +40,8 @@ void ferry_terminal_add(struct ferry_buffer *out, struct ferry_slice text, bool 
 enum { FERRY_AMOUNT_TEXT = 24 };
 const char *ferry_amount_bytes(int64_t bytes, char out[FERRY_AMOUNT_TEXT]);
 const char *ferry_amount_time(int64_t ms, char out[FERRY_AMOUNT_TEXT]);
+
+/* "name": "text" and a comma; null for the absent slice. */
+void ferry_json_add_text(struct ferry_buffer *out, const char *name, struct ferry_slice text);
 
 #endif

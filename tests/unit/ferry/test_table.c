@@ -112,6 +112,17 @@ static void an_exported_row_says_everything_of_its_record(void **state)
                "\"damaged\": true}");
 }
 
+static void a_json_member_is_a_text_or_null(void **state)
+{
+    (void)state;
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer out;
+    ferry_buffer_init(&out, 4096);
+    ferry_json_add_text(&out, "who", FERRY_SLICE("a \"b\""));
+    ferry_json_add_text(&out, "what", FERRY_SLICE(""));
+    ferry_json_add_text(&out, "why", ferry_slice_of(NULL, 0));
+    assert_string_equal(ferry_buffer_slice(&out).ptr, "\"who\": \"a \\\"b\\\"\", \"what\": \"\", \"why\": null, ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +131,7 @@ int main(void)
         cmocka_unit_test(amounts_are_short),
         cmocka_unit_test(columns_are_as_wide_as_their_longest_cell),
         cmocka_unit_test(an_exported_row_says_everything_of_its_record),
+        cmocka_unit_test(a_json_member_is_a_text_or_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
