@@ -144,6 +144,14 @@ enum ferry_code ferry_kafka_code(rd_kafka_resp_err_t failure)
     return FERRY_KAFKA;
 }
 
+rd_kafka_resp_err_t ferry_kafka_list_error(const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++)
+        if (list->elems[i].err)
+            return list->elems[i].err;
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 void ferry_kafka_value(rd_kafka_t *client, const char *name, char *out, size_t out_bytes)
 {
     size_t len = out_bytes;

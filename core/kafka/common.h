@@ -31,6 +31,9 @@ FERRY_NODISCARD enum ferry_code ferry_kafka_client(rd_kafka_type_t type, rd_kafk
 /* What librdkafka's or the broker's error is in Ferry's table. */
 enum ferry_code ferry_kafka_code(rd_kafka_resp_err_t failure);
 
+/* The error of the first partition that was answered with one, or none. */
+rd_kafka_resp_err_t ferry_kafka_list_error(const rd_kafka_topic_partition_list_t *list);
+
 /* The value of a property of a client that runs, "" if it is not set. */
 void ferry_kafka_value(rd_kafka_t *client, const char *name, char *out, size_t out_bytes);
 

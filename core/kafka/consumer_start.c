@@ -48,15 +48,6 @@ static void set_offsets(rd_kafka_topic_partition_list_t *list, int64_t offset)
         list->elems[i].offset = offset;
 }
 
-/* Every partition was answered without an error. */
-static bool is_complete(const rd_kafka_topic_partition_list_t *list)
-{
-    for (int i = 0; i < list->cnt; i++)
-        if (list->elems[i].err)
-            return false;
-    return true;
-}
-
 static bool has_commit(const rd_kafka_topic_partition_list_t *list)
 {
     for (int i = 0; i < list->cnt; i++)
@@ -70,8 +61,8 @@ static bool has_commit(const rd_kafka_topic_partition_list_t *list)
 static enum ferry_code commit_ends(rd_kafka_t *client, rd_kafka_topic_partition_list_t *all, int timeout_ms)
 {
     set_offsets(all, RD_KAFKA_OFFSET_END); /* as a timestamp: one request a broker, not one a partition */
-    if (rd_kafka_offsets_for_times(client, all, timeout_ms) || !is_complete(all) || rd_kafka_commit(client, all, 0) ||
-        !is_complete(all))
+    if (rd_kafka_offsets_for_times(client, all, timeout_ms) || ferry_kafka_list_error(all) ||
+        rd_kafka_commit(client, all, 0) || ferry_kafka_list_error(all))
         return FERRY_KAFKA;
     return FERRY_OK;
 }
@@ -92,7 +83,7 @@ enum ferry_code ferry_consumer_begin_now(rd_kafka_t *client, const rd_kafka_topi
         return code;
     leave_out(all, except);
     if (all->cnt > 0) {
-        if (rd_kafka_committed(client, all, timeout_ms) || !is_complete(all))
+        if (rd_kafka_committed(client, all, timeout_ms) || ferry_kafka_list_error(all))
             code = FERRY_KAFKA;
         else if (!has_commit(all))
             code = commit_ends(client, all, timeout_ms);

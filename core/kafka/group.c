@@ -38,8 +38,8 @@ static enum ferry_code find_commits(rd_kafka_t *client, const char *group, struc
     for (size_t i = 0; i < count; i++)
         rd_kafka_topic_partition_list_add(list, partitions[i].topic, partitions[i].partition);
     rd_kafka_resp_err_t failed = count > 0 ? rd_kafka_committed(client, list, timeout_ms) : RD_KAFKA_RESP_ERR_NO_ERROR;
-    for (int i = 0; i < list->cnt && !failed; i++)
-        failed = list->elems[i].err;
+    if (!failed)
+        failed = ferry_kafka_list_error(list);
     for (int i = 0; i < list->cnt && !failed; i++)
         partitions[i].offset = list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
     rd_kafka_topic_partition_list_destroy(list);

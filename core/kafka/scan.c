@@ -119,15 +119,6 @@ static rd_kafka_topic_partition_list_t *list_of(const struct ferry_span *spans, 
     return list;
 }
 
-/* The first partition's error, or none. */
-static rd_kafka_resp_err_t first_error(const rd_kafka_topic_partition_list_t *list)
-{
-    for (int i = 0; i < list->cnt; i++)
-        if (list->elems[i].err)
-            return list->elems[i].err;
-    return RD_KAFKA_RESP_ERR_NO_ERROR;
-}
-
 /* One question about all partitions, asked again while one of them has no leader. */
 static enum ferry_code look_up(struct ferry_scan *scan, const struct ferry_span *spans, size_t count, int64_t when_ms,
                                int64_t deadline_ms, int64_t *offsets, struct ferry_error *error)
@@ -138,7 +129,7 @@ static enum ferry_code look_up(struct ferry_scan *scan, const struct ferry_span 
         rd_kafka_topic_partition_list_t *list = list_of(spans, count, when_ms);
         rd_kafka_resp_err_t failed = rd_kafka_offsets_for_times(scan->client, list, left_ms > 1 ? (int)left_ms : 1);
         if (!failed)
-            failed = first_error(list);
+            failed = ferry_kafka_list_error(list);
         for (size_t i = 0; !failed && i < count; i++)
             offsets[i] = list->elems[i].offset;
         rd_kafka_topic_partition_list_destroy(list);
