@@ -409,7 +409,7 @@ static void rows_that_shared_a_batch_with_one_too_large_are_not_set_aside(void *
     for (int i = 2; i <= 9; i++)
         send_item(f, i, "a");
     assert_settled(f, 9, FERRY_SPOOLED);
-    rd_kafka_mock_push_request_errors(f->cluster->mock, 0 /* Produce */, 2, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+    rd_kafka_mock_push_request_errors(f->cluster->mock, API_PRODUCE, 2, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
                                       RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     broker(f, true);
     assert_topic(f, "a", 9, "1 2 3 4 5 6 7 8 9");
@@ -424,7 +424,7 @@ static void a_record_that_shared_a_batch_with_one_too_large_is_not_refused_for_i
     open_order(f);
     send_item(f, 1, "a");
     assert_settled(f, 1, FERRY_OK);
-    rd_kafka_mock_push_request_errors(f->cluster->mock, 0 /* Produce */, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    rd_kafka_mock_push_request_errors(f->cluster->mock, API_PRODUCE, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     send_item(f, 2, "a");
     assert_settled(f, 2, FERRY_SPOOLED);
     assert_topic(f, "a", 2, "1 2");
