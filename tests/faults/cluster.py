@@ -63,6 +63,15 @@ class Cluster(Kafka):
         return all(t in known and known[t].partitions and all(
             p.leader > 0 and len(p.isrs) == len(p.replicas) for p in known[t].partitions.values()) for t in topics)
 
+    def pause(self):
+        """Nobody answers, until resume()."""
+        for broker in self.brokers:
+            broker.pause()
+
+    def resume(self):
+        for broker in self.brokers:
+            broker.resume()
+
     def revive(self, limit=90):
         """Every broker up again, also one that was stopped or killed."""
         for broker in self.brokers:

@@ -101,8 +101,7 @@ class CrashPoints(Fault):
         finally:
             for player in players:
                 player.scene.end()
-            for broker in scene.kafka.brokers:
-                broker.resume()
+            scene.kafka.resume()
             names = [t for p in players for t in p.scene.kafka.topics() if t.startswith(p.scene.prefix + ".")]
             for future in scene.kafka.admin().delete_topics(names).values():
                 future.result(30)
@@ -116,14 +115,12 @@ class CrashPoints(Fault):
         for player in players:
             player.send(self)
         self.tend(players, 1.5)
-        for broker in kafka.brokers:
-            broker.pause()
+        kafka.pause()
         self.tend(players, 1.5)
         for player in players:
             player.restart_for()
         self.tend(players, 1.0)
-        for broker in kafka.brokers:
-            broker.resume()
+        kafka.resume()
         self.tend(players, 3.0)
         self.tend(players, 30.0, lambda: all(p.ended and p.scene.is_quiet() for p in players))
 

@@ -20,15 +20,13 @@ class Outage(Fault):
         pass
 
     def inject(self, scene):
-        for broker in scene.kafka.brokers:
-            broker.pause()
+        scene.kafka.pause()
         scene.pause(4)
         self.strike(scene)
 
     def mend(self, scene):
         self.heal(scene)
-        for broker in scene.kafka.brokers:
-            broker.resume()
+        scene.kafka.resume()
 
     def clean_up(self, scene):
         scene.kafka.revive()

@@ -37,14 +37,12 @@ class TerminatedInOutage(Fault):
     repeats_allowed = 0.01  # what was on its way to a broker that may yet read it
 
     def inject(self, scene):
-        for broker in scene.kafka.brokers:
-            broker.pause()
+        scene.kafka.pause()
         scene.pause(3)
         scene.bridge.stop()
         scene.start(ready=False)
         scene.pause(2)
-        for broker in scene.kafka.brokers:
-            broker.resume()
+        scene.kafka.resume()
 
     def clean_up(self, scene):
         scene.kafka.revive()

@@ -89,12 +89,10 @@ class TooLarge(Fault):
         return 40000 if number % 40 == 20 else 100
 
     def inject(self, scene):
-        for broker in scene.kafka.brokers:
-            broker.pause()
+        scene.kafka.pause()
 
     def mend(self, scene):
-        for broker in scene.kafka.brokers:
-            broker.resume()
+        scene.kafka.resume()
 
     def check(self, scene, verdict):
         large = {s.id for s in scene.load.sent if s.padding > 20000}
