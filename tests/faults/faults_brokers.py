@@ -8,12 +8,13 @@ from support.process import until
 
 
 class BrokerFault(Fault):
+    """Brokers are killed, and started again."""
+
     def victims(self, scene):
         return [scene.kafka.leader(scene.topics[0])]
 
     def inject(self, scene):
-        self.hit = self.victims(scene)
-        for broker in self.hit:
+        for broker in self.victims(scene):
             broker.kill()
 
     def mend(self, scene):

@@ -3,6 +3,7 @@ import time
 
 from confluent_kafka import admin
 
+from faults.faults_brokers import BrokerFault
 from faults.scene import Fault
 from support.process import until
 
@@ -39,7 +40,7 @@ class Forbidden(Fault):
         self.mend(scene)
 
 
-class Leaderless(Fault):
+class Leaderless(BrokerFault):
     name = "leaderless"
     title = "a topic without a leader (its one replica is away)"
 
@@ -53,29 +54,17 @@ class Leaderless(Fault):
         for future in made.values():
             future.result(30)
 
-    def inject(self, scene):
-        scene.kafka.brokers[1].kill()
-
-    def mend(self, scene):
-        scene.kafka.revive()
-
-    def clean_up(self, scene):
-        scene.kafka.revive()
+    def victims(self, scene):
+        return scene.kafka.brokers[1:2]
 
 
-class TooFewInSync(Fault):
+class TooFewInSync(BrokerFault):
     name = "isr-too-small"
     title = "fewer in-sync replicas than `min.insync.replicas`"
     topic_config = {"min.insync.replicas": "3"}
 
-    def inject(self, scene):
-        scene.kafka.brokers[2].kill()
-
-    def mend(self, scene):
-        scene.kafka.revive()
-
-    def clean_up(self, scene):
-        scene.kafka.revive()
+    def victims(self, scene):
+        return scene.kafka.brokers[2:]
 
 
 class TooLarge(Fault):
