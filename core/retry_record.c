@@ -11,10 +11,9 @@ static const char *const kind_names[] = {
     [FERRY_RETRY_ENTRY] = "entry", [FERRY_RETRY_AGAIN] = "again", [FERRY_RETRY_DONE] = "done"};
 enum { KINDS = sizeof kind_names / sizeof kind_names[0] };
 
-/* The block of a dead letter (consumers/dead_letter.c writes it). */
-static const char *const letter_names[] = {"ferry-error",  "ferry-reason", "ferry-attempts",
-                                           "ferry-origin", "ferry-route",  "ferry-failed-at"};
-enum { LETTER_HEADERS = sizeof letter_names / sizeof letter_names[0] };
+/* consumers/dead_letter.c writes them. */
+const char *const ferry_letter_headers[FERRY_LETTER_HEADERS] = {"ferry-error",  "ferry-reason", "ferry-attempts",
+                                                                "ferry-origin", "ferry-route",  "ferry-failed-at"};
 
 int32_t ferry_retry_partition(int32_t origin_partition, int32_t width)
 {
@@ -37,7 +36,7 @@ static struct ferry_slice text_of_time(int64_t wall_ms, struct ferry_arena *aren
     return ferry_arena_slice(arena, ferry_slice_of(text, len));
 }
 
-static struct ferry_slice text_of_origin(const struct ferry_origin *origin, struct ferry_arena *arena)
+struct ferry_slice ferry_origin_text(const struct ferry_origin *origin, struct ferry_arena *arena)
 {
     char text[ORIGIN_TEXT];
     int len = snprintf(text, sizeof text, "%.*s/%" PRId32 "/%" PRId64, FERRY_SLICE_ARGS(origin->topic),
@@ -108,7 +107,7 @@ static void add_identity(struct block *block, enum ferry_retry_kind kind, const 
 {
     add(block, "ferry-retry", ferry_slice_from(kind_names[kind]));
     add(block, "ferry-route", note->route);
-    add(block, "ferry-origin", text_of_origin(&note->origin, block->arena));
+    add(block, "ferry-origin", ferry_origin_text(&note->origin, block->arena));
     add(block, "ferry-attempts", text_of_number(note->attempts, block->arena));
 }
 
@@ -193,11 +192,11 @@ enum ferry_code ferry_retry_done_make(const struct ferry_retry_note *note, struc
 
 static bool ends_as_letter(const struct ferry_record *record)
 {
-    if (record->header_count < LETTER_HEADERS)
+    if (record->header_count < FERRY_LETTER_HEADERS)
         return false;
-    const struct ferry_pair *last = record->headers + record->header_count - LETTER_HEADERS;
-    for (size_t i = 0; i < LETTER_HEADERS; i++)
-        if (!ferry_slice_is(last[i].name, letter_names[i]))
+    const struct ferry_pair *last = record->headers + record->header_count - FERRY_LETTER_HEADERS;
+    for (size_t i = 0; i < FERRY_LETTER_HEADERS; i++)
+        if (!ferry_slice_is(last[i].name, ferry_letter_headers[i]))
             return false;
     return true;
 }
@@ -214,7 +213,7 @@ static size_t begin_of_retry(const struct ferry_record *record)
 /* A letter whose original came from elsewhere may hold a `ferry-retry` before its own block, never behind it. */
 static size_t begin_of_block(const struct ferry_record *record)
 {
-    return ends_as_letter(record) ? record->header_count - LETTER_HEADERS : begin_of_retry(record);
+    return ends_as_letter(record) ? record->header_count - FERRY_LETTER_HEADERS : begin_of_retry(record);
 }
 
 static struct ferry_pairs block_from(const struct ferry_record *record, size_t begin)
@@ -233,7 +232,7 @@ struct ferry_record ferry_retry_letter_original(const struct ferry_record *recor
 {
     struct ferry_record original = *record;
     if (ends_as_letter(record))
-        original.header_count -= LETTER_HEADERS;
+        original.header_count -= FERRY_LETTER_HEADERS;
     return original;
 }
 
@@ -312,7 +311,7 @@ enum ferry_code ferry_retry_read_letter(const struct ferry_record *letter, struc
 {
     if (!ends_as_letter(letter))
         return ferry_fail(error, FERRY_RECORD_INVALID, "it does not end with the headers of a dead letter");
-    struct ferry_pairs block = block_from(letter, letter->header_count - LETTER_HEADERS);
+    struct ferry_pairs block = block_from(letter, letter->header_count - FERRY_LETTER_HEADERS);
     struct ferry_retry_note read = {.kind = FERRY_RETRY_ENTRY};
     enum ferry_code code = read_identity(block, &read, error);
     if (code == FERRY_OK && !ferry_time_parse(ferry_pairs_get(block, "ferry-failed-at"), &read.failed_at_ms))

@@ -26,6 +26,13 @@ struct ferry_origin {
     int64_t offset;
 };
 
+/* "topic/partition/offset", in the arena; absent when memory ran out. */
+struct ferry_slice ferry_origin_text(const struct ferry_origin *origin, struct ferry_arena *arena);
+
+/* The headers of a dead letter's block, in their order. */
+enum { FERRY_LETTER_HEADERS = 6 };
+extern const char *const ferry_letter_headers[FERRY_LETTER_HEADERS];
+
 enum ferry_retry_kind { FERRY_RETRY_ENTRY, FERRY_RETRY_AGAIN, FERRY_RETRY_DONE };
 
 /* What Ferry's own headers say. Slices are borrowed; an absent one has no header. Times are wall clock. */
