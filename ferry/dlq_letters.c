@@ -5,13 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/clock.h"
 #include "core/route.h"
 #include "ferry/console.h"
 #include "ferry/dlq.h"
 #include "ferry/operations.h"
 
-enum { LOOK_MS = 9000, POLL_MS = 200, BATCH = 500, QUIET_MS = 10000 };
+enum { LOOK_MS = 9000, QUIET_MS = 10000 };
 #define BEFORE_MS INT64_C(3600000) /* clocks of workers may differ: --from begins to read so much earlier */
 
 /* ---- the topics ---- */
@@ -204,34 +203,6 @@ static size_t queue_of(const struct ferry_dlq *dlq, struct ferry_slice topic)
     return i;
 }
 
-/* Hands out all records of the spans. `visit` owns them. */
-static enum ferry_code read_spans(struct ferry_dlq *dlq, struct ferry_span *spans, size_t count,
-                                  enum ferry_code (*visit)(void *context, struct ferry_fetched *fetched,
-                                                           struct ferry_error *error),
-                                  void *context, struct ferry_error *error)
-{
-    struct ferry_scanned batch[BATCH];
-    enum ferry_code code = ferry_scan_begin(dlq->scan, spans, count, error);
-    int64_t quiet_since_ms = ferry_clock_mono_ms();
-    while (code == FERRY_OK && !ferry_scan_done(dlq->scan)) {
-        size_t taken = ferry_scan_poll(dlq->scan, POLL_MS, batch, BATCH);
-        for (size_t i = 0; i < taken; i++) {
-            if (code == FERRY_OK)
-                code = visit(context, batch[i].fetched, error);
-            else
-                ferry_fetched_free(batch[i].fetched);
-        }
-        if (taken > 0)
-            quiet_since_ms = ferry_clock_mono_ms();
-        if (code == FERRY_OK && ferry_console_interrupted())
-            code = ferry_fail(error, FERRY_STOPPING, "stopped");
-        else if (code == FERRY_OK && ferry_clock_mono_ms() - quiet_since_ms > QUIET_MS)
-            code = ferry_fail(error, FERRY_KAFKA, "dead letters: nothing came for %d s; may this user read them? %s",
-                              QUIET_MS / 1000, ferry_scan_problem(dlq->scan));
-    }
-    return code;
-}
-
 /* ---- collecting ---- */
 
 bool ferry_dlq_takes(const struct ferry_dlq_filter *filter, const struct ferry_dlq *dlq,
@@ -282,10 +253,10 @@ static bool keep(struct collection *collection, const struct ferry_letter *lette
     return true;
 }
 
-static enum ferry_code collect(void *context, struct ferry_fetched *fetched, struct ferry_error *error)
+static enum ferry_code collect(void *context, const struct ferry_scanned *found, struct ferry_error *error)
 {
     struct collection *collection = context;
-    const struct ferry_record *record = &fetched->record;
+    const struct ferry_record *record = &found->fetched->record;
     struct ferry_letter letter = {.queue = queue_of(collection->dlq, record->topic),
                                   .partition = record->partition,
                                   .offset = record->offset,
@@ -299,7 +270,7 @@ static enum ferry_code collect(void *context, struct ferry_fetched *fetched, str
     if (ferry_dlq_takes(collection->filter, collection->dlq, &letter) && is_named(collection->filter, &letter) &&
         !keep(collection, &letter))
         code = ferry_fail(error, FERRY_MEMORY, "out of memory");
-    ferry_fetched_free(fetched);
+    ferry_fetched_free(found->fetched);
     ferry_progress_show(&collection->progress, ++collection->seen);
     return code;
 }
@@ -348,7 +319,8 @@ enum ferry_code ferry_dlq_collect(struct ferry_dlq *dlq, const struct ferry_dlq_
     struct collection collection = {.dlq = dlq, .filter = filter, .letters = letters, .progress.what = "reading"};
     for (size_t i = 0; i < count; i++)
         collection.progress.total += spans[i].end - spans[i].next;
-    code = read_spans(dlq, spans, count, collect, &collection, error);
+    const struct ferry_visitor visitor = {"dead letters: ", QUIET_MS, collect, &collection};
+    code = ferry_console_read(dlq->scan, spans, count, &visitor, error);
     ferry_progress_end(&collection.progress);
     if (code != FERRY_OK)
         return code;
@@ -373,9 +345,10 @@ struct reading {
     void *context;
 };
 
-static enum ferry_code pass_on(void *context, struct ferry_fetched *fetched, struct ferry_error *error)
+static enum ferry_code pass_on(void *context, const struct ferry_scanned *found, struct ferry_error *error)
 {
     struct reading *reading = context;
+    struct ferry_fetched *fetched = found->fetched;
     const struct ferry_letter wanted = {.queue = queue_of(reading->dlq, fetched->record.topic),
                                         .partition = fetched->record.partition,
                                         .offset = fetched->record.offset};
@@ -401,7 +374,8 @@ enum ferry_code ferry_dlq_read(struct ferry_dlq *dlq, const struct ferry_letters
         spans[count - 1].end = letter->offset + 1;
     }
     struct reading reading = {dlq, letters, visit, context};
-    return read_spans(dlq, spans, count, pass_on, &reading, error);
+    const struct ferry_visitor visitor = {"dead letters: ", QUIET_MS, pass_on, &reading};
+    return ferry_console_read(dlq->scan, spans, count, &visitor, error);
 }
 
 /* ---- counting ---- */

@@ -5,12 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/clock.h"
 #include "core/hash.h"
 #include "ferry/console.h"
 #include "ferry/selection.h"
 
-enum { LOOK_MS = 9000, POLL_MS = 200, QUIET_MS = 8000, BATCH = 500 };
+enum { LOOK_MS = 9000, QUIET_MS = 8000 };
 
 /* What a configuration says of a worker. */
 struct worker {
@@ -123,39 +122,18 @@ static enum ferry_code bound_spans(struct ferry_dlq *dlq, struct ferry_span *spa
     return code;
 }
 
-static enum ferry_code read_spans(struct ferry_dlq *dlq, struct ferry_span *spans, size_t count,
-                                  void (*visit)(void *context, size_t span, const struct ferry_record *record),
-                                  void *context, struct ferry_error *error)
-{
-    struct ferry_scanned batch[BATCH];
-    enum ferry_code code = ferry_scan_begin(dlq->scan, spans, count, error);
-    int64_t quiet_since_ms = ferry_clock_mono_ms();
-    while (code == FERRY_OK && !ferry_scan_done(dlq->scan)) {
-        size_t taken = ferry_scan_poll(dlq->scan, POLL_MS, batch, BATCH);
-        for (size_t i = 0; i < taken; i++) {
-            visit(context, batch[i].span, &batch[i].fetched->record);
-            ferry_fetched_free(batch[i].fetched);
-        }
-        if (taken > 0)
-            quiet_since_ms = ferry_clock_mono_ms();
-        if (ferry_console_interrupted())
-            code = ferry_fail(error, FERRY_STOPPING, "stopped");
-        else if (ferry_clock_mono_ms() - quiet_since_ms > QUIET_MS)
-            code = ferry_fail(error, FERRY_KAFKA, "nothing came for %d s; may this user read them? %s", QUIET_MS / 1000,
-                              ferry_scan_problem(dlq->scan));
-    }
-    return code;
-}
-
 /* ---- lag and age ---- */
 
-static void note_oldest(void *context, size_t span, const struct ferry_record *record)
+static enum ferry_code note_oldest(void *context, const struct ferry_scanned *found, struct ferry_error *error)
 {
+    (void)error;
     struct ferry_lag_worker *worker = context;
-    struct ferry_lag_partition *partition = &worker->partitions[span];
-    partition->oldest_ms = record->timestamp_ms;
-    if (worker->oldest_ms == 0 || record->timestamp_ms < worker->oldest_ms)
-        worker->oldest_ms = record->timestamp_ms;
+    int64_t written_ms = found->fetched->record.timestamp_ms;
+    worker->partitions[found->span].oldest_ms = written_ms;
+    if (worker->oldest_ms == 0 || written_ms < worker->oldest_ms)
+        worker->oldest_ms = written_ms;
+    ferry_fetched_free(found->fetched);
+    return FERRY_OK;
 }
 
 /* A group without any commit begins at the ends when it starts: nothing waits for it. */
@@ -187,7 +165,8 @@ static enum ferry_code measure(struct ferry_dlq *dlq, const struct worker *worke
         out->lag += partition->lag;
         spans[i].end = partition->lag > 0 ? spans[i].next + 1 : spans[i].next; /* the first one alone */
     }
-    return code == FERRY_OK ? read_spans(dlq, spans, out->partition_count, note_oldest, out, error) : code;
+    const struct ferry_visitor visitor = {"", QUIET_MS, note_oldest, out};
+    return code == FERRY_OK ? ferry_console_read(dlq->scan, spans, out->partition_count, &visitor, error) : code;
 }
 
 /* ---- retries ---- */
@@ -239,10 +218,12 @@ void ferry_retry_tally_done(struct ferry_retry_tally *tally)
     *tally = (struct ferry_retry_tally){0};
 }
 
-static void note_retry(void *context, size_t span, const struct ferry_record *record)
+static enum ferry_code note_retry(void *context, const struct ferry_scanned *found, struct ferry_error *error)
 {
-    (void)span;
-    ferry_retry_tally_add(context, record);
+    (void)error;
+    ferry_retry_tally_add(context, &found->fetched->record);
+    ferry_fetched_free(found->fetched);
+    return FERRY_OK;
 }
 
 /* From where the group stands: everything before is settled. */
@@ -256,9 +237,10 @@ static enum ferry_code count_retries(struct ferry_dlq *dlq, const struct ferry_d
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     for (size_t i = 0; i < count; i++)
         spans[i] = (struct ferry_span){.topic = queue->retry, .partition = (int32_t)i, .next = commits[i].offset};
+    const struct ferry_visitor visitor = {"", QUIET_MS, note_retry, &tally};
     enum ferry_code code = bound_spans(dlq, spans, count, error);
     if (code == FERRY_OK)
-        code = read_spans(dlq, spans, count, note_retry, &tally, error);
+        code = ferry_console_read(dlq->scan, spans, count, &visitor, error);
     if (code == FERRY_OK && tally.failed)
         code = ferry_fail(error, FERRY_MEMORY, "out of memory");
     if (code == FERRY_OK)
