@@ -28,8 +28,7 @@
 enum {
     GATHER_MS = 500,                    /* the window of those that come back together after a failure */
     COLLECTED_BYTES = 16 * 1024 * 1024, /* bodies that wait for one destination; what is more … */
-    COLLECT_LATER_MS = 5000,            /* … comes again after this, rendered anew */
-    PATIENCE_MS = 1000                  /* an entry of the retry topic does not wait here longer than that for a 429 */
+    COLLECT_LATER_MS = 5000             /* … comes again after this, rendered anew */
 };
 
 /* A digest's message on its way. It lives until it is answered and its last member has left. */
@@ -122,13 +121,7 @@ int64_t ferry_digest_due_ms(const struct ferry_task *task)
 /* Only so many entries of the retry topic are in hand at the same time: one that would wait long goes back there. */
 static bool is_to_go_back(const struct ferry_task *task, const struct ferry_destination *destination, int64_t now_ms)
 {
-    return task->row != NULL && destination->pace.blocked_ms > now_ms + PATIENCE_MS;
-}
-
-static void put_row_back(struct ferry_engine *engine, struct ferry_task *task, int64_t blocked_ms, int64_t now_ms)
-{
-    ferry_retry_index_postpone(task->row, ferry_clock_wall_ms() + blocked_ms - now_ms, 0);
-    ferry_task_drop(engine, task);
+    return task->row != NULL && destination->pace.blocked_ms > now_ms + FERRY_ENTRY_PATIENCE_MS;
 }
 
 /* ---- collecting ---- */
@@ -174,7 +167,7 @@ bool ferry_digest_take(struct ferry_engine *engine, struct ferry_task *task, int
     else if (alone || ferry_task_unwanted(task) || !follows_a_member(task, destination))
         send_back(engine, task);
     else if (is_to_go_back(task, destination, now_ms))
-        put_row_back(engine, task, destination->pace.blocked_ms, now_ms);
+        ferry_task_postpone(engine, task, destination->pace.blocked_ms, now_ms, 0);
     else if (destination->digest.count > 0 && destination->digest.bytes + body_of(task).len > COLLECTED_BYTES) {
         ferry_effect_done(&task->effect);
         ferry_task_put_off(engine, task, FERRY_TASK_WAITING, now_ms + COLLECT_LATER_MS);

@@ -67,6 +67,7 @@ enum {
     FERRY_HELD_BYTES = 64 * 1024 * 1024, /* … or with more bytes; resumed at half of it */
     FERRY_HELD_OFFSETS = 1000000,        /* … or with so many offsets between the first unsettled and the newest */
     FERRY_RETRIEVED = 256,               /* entries of the retry topic that are tasks at the same time */
+    FERRY_ENTRY_PATIENCE_MS = 1000,      /* an entry of the retry topic that has to wait longer goes back there */
     FERRY_PROBE_MS = 5 * 60 * 1000,      /* between two calls to a dead destination */
     FERRY_CLAIM_AGAIN_MS = 200,          /* while another record is at the same effect */
     FERRY_EVALUATORS = 2
@@ -520,6 +521,10 @@ FERRY_NODISCARD enum ferry_code ferry_engine_send(struct ferry_engine *engine, c
  * the failure, or code FERRY_OK. The task is RUNNING and belongs to the callee. */
 void ferry_task_requeue(struct ferry_engine *engine, struct ferry_task *task, int64_t due_ms,
                         const struct ferry_next *why);
+/* An entry that nobody has tried goes back to the index, until `due_ms` (monotonic), with the token that it holds (0:
+ * none). Nothing is written. The lock is held; the task is gone afterwards. */
+void ferry_task_postpone(struct ferry_engine *engine, struct ferry_task *task, int64_t due_ms, int64_t now_ms,
+                         int64_t token_ms);
 /* Settled without a letter: an entry by its `done`. The task is RUNNING and belongs to the callee. */
 void ferry_task_conclude(struct ferry_engine *engine, struct ferry_task *task, enum ferry_outcome outcome);
 /* Sends the note that task->writing names. From a successful send on the task may be gone. */

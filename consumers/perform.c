@@ -9,10 +9,7 @@
 
 #include <stdio.h>
 
-enum {
-    LATER_MS = 1000,   /* when memory ran out, or the routes do not compile */
-    PATIENCE_MS = 1000 /* an entry of the retry topic waits here so long for its turn */
-};
+enum { LATER_MS = 1000 }; /* when memory ran out, or the routes do not compile */
 
 /* What somebody wants of an old record: headers of its own, or of its entry in the retry topic. */
 struct asked {
@@ -456,11 +453,10 @@ static bool is_rendered(struct trial *trial)
 static bool wait_for_turn(struct trial *trial, int64_t due_ms, int64_t now_ms)
 {
     struct ferry_task *task = trial->task;
-    if (task->row == NULL || due_ms <= now_ms + PATIENCE_MS)
+    if (task->row == NULL || due_ms <= now_ms + FERRY_ENTRY_PATIENCE_MS)
         return put_off(trial, due_ms);
     ferry_engine_lock(trial->engine);
-    ferry_retry_index_postpone(task->row, ferry_clock_wall_ms() + due_ms - now_ms, task->reserved ? task->token_ms : 0);
-    ferry_task_drop(trial->engine, task);
+    ferry_task_postpone(trial->engine, task, due_ms, now_ms, task->reserved ? task->token_ms : 0);
     ferry_engine_unlock(trial->engine);
     return false;
 }

@@ -155,6 +155,13 @@ void ferry_task_requeue(struct ferry_engine *engine, struct ferry_task *task, in
     ferry_task_note(engine, task, task->row != NULL ? FERRY_WRITE_AGAIN : FERRY_WRITE_ENTRY);
 }
 
+void ferry_task_postpone(struct ferry_engine *engine, struct ferry_task *task, int64_t due_ms, int64_t now_ms,
+                         int64_t token_ms)
+{
+    ferry_retry_index_postpone(task->row, ferry_clock_wall_ms() + due_ms - now_ms, token_ms);
+    ferry_task_drop(engine, task);
+}
+
 void ferry_task_conclude(struct ferry_engine *engine, struct ferry_task *task, enum ferry_outcome outcome)
 {
     task->end = (struct ferry_next){.outcome = outcome};
