@@ -108,28 +108,27 @@ void ferry_engine_learn_mark(struct ferry_engine *engine, const struct ferry_onc
         ferry_once_restore(engine->once, key, when_ms);
 }
 
-static void restore(struct ferry_engine *engine, const struct ferry_record *record)
+static void restore_mark(struct ferry_engine *engine, const struct ferry_record *record)
 {
     struct ferry_once_key key;
-    if (record->key.len == sizeof key.bytes + 1) {
-        ferry_engine_lock(engine);
-        ferry_claim_read(engine, record);
-        ferry_engine_unlock(engine);
-        return;
-    }
     int64_t when_ms = record->timestamp_ms > 0 ? record->timestamp_ms : ferry_clock_wall_ms();
-    if (record->key.len != sizeof key.bytes)
-        return;
     memcpy(key.bytes, record->key.ptr, sizeof key.bytes);
-    ferry_engine_lock(engine);
     if (record->value.ptr == NULL)
         ferry_once_restore_void(engine->once, &key);
     else if (ferry_slice_is(record->value, FERRY_MARK_INTENT))
         ferry_once_restore_intent(engine->once, &key, when_ms);
-    else if (ferry_slice_is(record->value, FERRY_MARK_DOUBT))
-        ferry_engine_learn_mark(engine, &key, when_ms, true);
     else
-        ferry_engine_learn_mark(engine, &key, when_ms, false);
+        ferry_engine_learn_mark(engine, &key, when_ms, ferry_slice_is(record->value, FERRY_MARK_DOUBT));
+}
+
+/* Claims have longer keys, which ferry_claim_read looks at. */
+static void restore(struct ferry_engine *engine, const struct ferry_record *record)
+{
+    ferry_engine_lock(engine);
+    if (record->key.len == sizeof(struct ferry_once_key))
+        restore_mark(engine, record);
+    else
+        ferry_claim_read(engine, record);
     ferry_engine_unlock(engine);
 }
 
