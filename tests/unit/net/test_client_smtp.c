@@ -177,7 +177,7 @@ static void expect(struct manners how, enum ferry_exchange exchange, int status)
     assert_int_equal(f.outcome->status, status);
     assert_int_equal(f.outcome->count, 1);
     if (status >= 400) /* the words are the refusal's, not those of the goodbye after it */
-        assert_int_equal(atoi(f.outcome->body), status);
+        assert_int_equal(strtol(f.outcome->body, NULL, 10), status);
     end(&f);
 }
 
