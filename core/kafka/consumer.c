@@ -111,6 +111,18 @@ static void disown(struct ferry_consumer *consumer, rd_kafka_topic_partition_lis
     pthread_mutex_unlock(&consumer->lock);
 }
 
+void ferry_consumer_disown_all(struct ferry_consumer *consumer)
+{
+    if (consumer->uncopied != NULL)
+        rd_kafka_message_destroy(consumer->uncopied);
+    consumer->uncopied = NULL;
+    pthread_mutex_lock(&consumer->lock);
+    for (size_t i = 0; i < consumer->owned_count; i++)
+        free(consumer->owned[i].topic);
+    consumer->owned_count = 0;
+    pthread_mutex_unlock(&consumer->lock);
+}
+
 /* ---- rebalance ---- */
 
 /* The list as the listener sees it. */
@@ -252,16 +264,13 @@ struct ferry_consumer *ferry_consumer_new(void)
 
 void ferry_consumer_free(struct ferry_consumer *consumer)
 {
-    if (consumer->uncopied != NULL)
-        rd_kafka_message_destroy(consumer->uncopied);
+    ferry_consumer_disown_all(consumer); /* its record goes before the client that it came from */
     if (consumer->client != NULL)
         rd_kafka_destroy_flags(consumer->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     if (consumer->subscription != NULL)
         rd_kafka_topic_partition_list_destroy(consumer->subscription);
     if (consumer->waiting != NULL)
         rd_kafka_topic_partition_list_destroy(consumer->waiting);
-    for (size_t i = 0; i < consumer->owned_count; i++)
-        free(consumer->owned[i].topic);
     free(consumer->owned);
     free(consumer->told);
     free(consumer->from_beginning);

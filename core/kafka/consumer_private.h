@@ -44,6 +44,8 @@ void ferry_consumer_free(struct ferry_consumer *consumer);
 
 /* Adds partitions, with their offsets as `settled`, to the table. False when memory ran out. */
 bool ferry_consumer_own(struct ferry_consumer *consumer, const rd_kafka_topic_partition_list_t *partitions);
+/* Empties the table, and forgets the record that no memory was for. */
+void ferry_consumer_disown_all(struct ferry_consumer *consumer);
 /* The row of a partition, or NULL. The lock is held. */
 struct ferry_owned_partition *ferry_consumer_find(struct ferry_consumer *consumer, const char *topic,
                                                   int32_t partition);

@@ -108,18 +108,6 @@ enum ferry_code ferry_reader_open(struct ferry_properties common, struct ferry_s
     return FERRY_OK;
 }
 
-static void forget_partitions(struct ferry_consumer *reader)
-{
-    if (reader->uncopied != NULL)
-        rd_kafka_message_destroy(reader->uncopied);
-    reader->uncopied = NULL;
-    pthread_mutex_lock(&reader->lock);
-    for (size_t i = 0; i < reader->owned_count; i++)
-        free(reader->owned[i].topic);
-    reader->owned_count = 0;
-    pthread_mutex_unlock(&reader->lock);
-}
-
 static int64_t begin_of(int64_t offset)
 {
     if (offset >= 0)
@@ -130,7 +118,7 @@ static int64_t begin_of(int64_t offset)
 enum ferry_code ferry_reader_move(struct ferry_consumer *reader, const struct ferry_partition *partitions, size_t count,
                                   struct ferry_error *error)
 {
-    forget_partitions(reader);
+    ferry_consumer_disown_all(reader);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++)
         rd_kafka_topic_partition_list_add(list, partitions[i].topic, partitions[i].partition)->offset =
