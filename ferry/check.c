@@ -80,14 +80,6 @@ static int print_reference(void)
     return fwrite(text.ptr, 1, text.len, stdout) == text.len ? FERRY_EXIT_DONE : FERRY_EXIT_FAILED;
 }
 
-static void print_findings(const struct ferry_findings *findings)
-{
-    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
-    ferry_buffer_init(&text, OUTPUT_MAX_BYTES);
-    ferry_findings_print(findings, &text);
-    fwrite(text.ptr != NULL ? text.ptr : "", 1, text.len, stderr);
-}
-
 /* What only librdkafka knows: is there such a property, and may it have that value? */
 static size_t check_properties(const char *path, const struct ferry_properties *properties)
 {
@@ -114,7 +106,7 @@ static size_t check_all_properties(const struct ferry_config *config)
 static int judge(const struct request *request, const struct ferry_config *config,
                  const struct ferry_findings *findings)
 {
-    print_findings(findings);
+    ferry_cli_print_findings(findings);
     size_t mistakes = findings->errors + (findings->errors == 0 ? check_all_properties(config) : 0);
     size_t warnings = findings->count - findings->errors;
     if (mistakes > 0) {

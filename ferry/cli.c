@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/config.h"
 #include "core/program.h"
 
 int ferry_cli_refuse(const char *command, const char *complaint)
@@ -14,6 +15,14 @@ int ferry_cli_refuse(const char *command, const char *complaint)
         fprintf(stderr, "ferry %s: %s\n", command, complaint);
     fprintf(stderr, "Try `ferry %s --help`.\n", command);
     return FERRY_EXIT_USAGE;
+}
+
+void ferry_cli_print_findings(const struct ferry_findings *findings)
+{
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
+    ferry_buffer_init(&text, FERRY_CLI_FILE_BYTES);
+    ferry_findings_print(findings, &text);
+    fputs(ferry_buffer_slice(&text).ptr, stderr);
 }
 
 const struct ferry_catalog_entry *ferry_cli_event(const char *name)

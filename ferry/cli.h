@@ -13,6 +13,10 @@ enum { FERRY_CLI_FILE_BYTES = 8 * 1024 * 1024 };
 /* Says what is wrong with the arguments (NULL: getopt has said it) and where help is; an exit code. */
 int ferry_cli_refuse(const char *command, const char *complaint);
 
+/* What was found in a configuration, a FILE:LINE: line each. */
+struct ferry_findings;
+void ferry_cli_print_findings(const struct ferry_findings *findings);
+
 /* The catalogue's row of an event's canonical name or type. NULL after a complaint that names the nearest. */
 const struct ferry_catalog_entry *ferry_cli_event(const char *name);
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "core/buffer.h"
 #include "core/clock.h"
 #include "core/program.h"
 #include "ferry/cli.h"
@@ -14,14 +13,6 @@
 enum { SHOW_EVERY_MS = 50, POLL_MS = 200, BATCH = 500 };
 
 /* ---- the configuration ---- */
-
-static void print_findings(const struct ferry_findings *findings)
-{
-    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
-    ferry_buffer_init(&text, FERRY_CLI_FILE_BYTES);
-    ferry_findings_print(findings, &text);
-    fputs(ferry_buffer_slice(&text).ptr != NULL ? text.ptr : "", stderr);
-}
 
 int ferry_console_config(const char *path, struct ferry_config **config)
 {
@@ -43,7 +34,7 @@ int ferry_console_config_for(const char *path, unsigned sections, struct ferry_c
         return -1;
     }
     if (loaded != NULL && findings.errors > 0)
-        print_findings(&findings);
+        ferry_cli_print_findings(&findings);
     else
         fprintf(stderr, "ferry: %s\n", error.text);
     ferry_config_free(loaded);

@@ -293,12 +293,9 @@ static int check_written(const struct answers *answers)
     struct ferry_config *config = NULL;
     struct ferry_findings findings = {0};
     struct ferry_error error = {0};
-    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
-    ferry_buffer_init(&text, FILE_BYTES);
     enum ferry_code code = ferry_config_load(answers->config_path, FERRY_SECTION_ALL, &config, &findings, &error);
     if (config != NULL)
-        ferry_findings_print(&findings, &text);
-    fputs(text.ptr != NULL ? text.ptr : "", stderr);
+        ferry_cli_print_findings(&findings);
     ferry_config_free(config);
     if (code == FERRY_OK)
         return FERRY_EXIT_DONE;

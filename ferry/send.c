@@ -144,11 +144,10 @@ static int use_config(const char *path, struct job *job)
     struct ferry_error error;
     enum ferry_code code = ferry_config_load(path, FERRY_SECTION_BRIDGE, &job->config, &findings, &error);
     if (code != FERRY_OK) {
-        FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
-        ferry_buffer_init(&text, FERRY_CLI_FILE_BYTES);
-        if (job->config != NULL)
-            ferry_findings_print(&findings, &text);
-        fprintf(stderr, "%s%s", text.len > 0 ? ferry_buffer_slice(&text).ptr : error.text, text.len > 0 ? "" : "\n");
+        if (job->config != NULL && findings.count > 0)
+            ferry_cli_print_findings(&findings);
+        else
+            fprintf(stderr, "%s\n", error.text);
         return FERRY_EXIT_CONFIG;
     }
     const struct ferry_bridge_config *bridge = &job->config->bridge;

@@ -123,11 +123,10 @@ static int load(struct attempt *attempt)
         attempt->config = ferry_program_config_path();
     if (ferry_config_load(attempt->config, 0, &attempt->loaded, &findings, &error) == FERRY_OK)
         return -1;
-    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
-    ferry_buffer_init(&text, FERRY_CLI_FILE_BYTES);
-    if (attempt->loaded != NULL)
-        ferry_findings_print(&findings, &text);
-    fprintf(stderr, "%s%s", text.len > 0 ? ferry_buffer_slice(&text).ptr : error.text, text.len > 0 ? "" : "\n");
+    if (attempt->loaded != NULL && findings.count > 0)
+        ferry_cli_print_findings(&findings);
+    else
+        fprintf(stderr, "%s\n", error.text);
     return FERRY_EXIT_CONFIG;
 }
 
