@@ -90,11 +90,9 @@ class CleanLeave(WorkerFault):
     def play(self, stage):
         rounds = max(3, self.seeds)
         stage.start()
-        flow = threading.Thread(target=stage.flow, args=(self.rate, rounds * 3.0))
-        flow.start()
-        for _ in range(rounds):
-            time.sleep(1.5)
-            stage.leave(stage.workers[0])
-            stage.launch()
-        flow.join()
+        with stage.flowing(self.rate, rounds * 3.0):
+            for _ in range(rounds):
+                time.sleep(1.5)
+                stage.leave(stage.workers[0])
+                stage.launch()
         stage.notes.append(f"{rounds} times; repeats allowed: 0")

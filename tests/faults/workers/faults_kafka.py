@@ -1,5 +1,4 @@
 """Kafka fails the worker."""
-import threading
 import time
 
 from faults.cluster import BRIDGE
@@ -40,15 +39,13 @@ class DlqForbidden(WorkerFault):
         stage.start()
         stage.flow(self.rate, 2)
         stage.kafka.forbid_writing(stage.dlq)
-        flow = threading.Thread(target=stage.flow, args=(self.rate, 6))
-        flow.start()
-        time.sleep(3 if self.quick else 8)
-        before = len(stage.dead())
-        time.sleep(1)
-        if len(stage.dead()) != before:
-            stage.problems.append("the right was not taken away")
-        self.clean_up(stage)
-        flow.join()
+        with stage.flowing(self.rate, 6):
+            time.sleep(3 if self.quick else 8)
+            before = len(stage.dead())
+            time.sleep(1)
+            if len(stage.dead()) != before:
+                stage.problems.append("the right was not taken away")
+            self.clean_up(stage)
 
     def clean_up(self, stage):
         stage.kafka.allow_writing(stage.dlq)

@@ -4,6 +4,7 @@ takes effects and misbehaves on command, and as many worker processes as the fau
 An effect is *taken* when the sink has decided to answer 200: what becomes of the answer on its way is the fault's affair.
 Every event is one obligation: it is taken, or it is a dead letter with its bytes untouched.
 """
+import contextlib
 import json
 import threading
 import time
@@ -160,6 +161,16 @@ class Stage:
                 count += 1
             time.sleep(0.01)
         self._producer.flush(30)
+
+    @contextlib.contextmanager
+    def flowing(self, rate, seconds):
+        """flow() beside the block, which ends when all is sent."""
+        sender = threading.Thread(target=self.flow, args=(rate, seconds))
+        sender.start()
+        try:
+            yield
+        finally:
+            sender.join()
 
     # -------------------------------------------------------------------------------------------- the verdict
 
