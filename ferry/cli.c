@@ -8,6 +8,7 @@
 
 #include "core/config.h"
 #include "core/program.h"
+#include "core/route.h"
 
 int ferry_cli_refuse(const char *command, const char *complaint)
 {
@@ -15,6 +16,14 @@ int ferry_cli_refuse(const char *command, const char *complaint)
         fprintf(stderr, "ferry %s: %s\n", command, complaint);
     fprintf(stderr, "Try `ferry %s --help`.\n", command);
     return FERRY_EXIT_USAGE;
+}
+
+int ferry_cli_check_worker(const char *command, const char *worker)
+{
+    for (const char *const *name = ferry_worker_names; worker != NULL && *name != NULL; name++)
+        if (strcmp(*name, worker) == 0)
+            return -1;
+    return worker == NULL ? -1 : ferry_cli_refuse(command, "--worker is one of slack, mail, automation");
 }
 
 void ferry_cli_print_findings(const struct ferry_findings *findings)

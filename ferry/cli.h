@@ -13,6 +13,9 @@ enum { FERRY_CLI_FILE_BYTES = 8 * 1024 * 1024 };
 /* Says what is wrong with the arguments (NULL: getopt has said it) and where help is; an exit code. */
 int ferry_cli_refuse(const char *command, const char *complaint);
 
+/* Is --worker (NULL: it was not said) one of them? -1 to go on, or the exit code after a complaint. */
+int ferry_cli_check_worker(const char *command, const char *worker);
+
 /* What was found in a configuration, a FILE:LINE: line each. */
 struct ferry_findings;
 void ferry_cli_print_findings(const struct ferry_findings *findings);

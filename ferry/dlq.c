@@ -8,7 +8,6 @@
 
 #include "core/clock.h"
 #include "core/program.h"
-#include "core/route.h"
 #include "core/words.h"
 #include "ferry/cli.h"
 #include "ferry/command.h"
@@ -83,14 +82,6 @@ static int parse_options(int argc, char **argv, struct ferry_dlq_request *reques
         {0},
     };
     return ferry_options_read(argc, argv, "dlq", usage, options);
-}
-
-static int check_worker(const char *worker)
-{
-    for (const char *const *name = ferry_worker_names; worker != NULL && *name != NULL; name++)
-        if (strcmp(*name, worker) == 0)
-            return -1;
-    return worker == NULL ? -1 : wrong_usage("--worker is one of slack, mail, automation");
 }
 
 static int check_reason(const char *reason)
@@ -193,7 +184,7 @@ int ferry_command_dlq(int argc, char **argv)
     size_t names = (size_t)(argc - optind) - 1;
     code = check_flags(action, &request);
     if (code < 0)
-        code = check_worker(request.filter.worker);
+        code = ferry_cli_check_worker("dlq", request.filter.worker);
     if (code < 0)
         code = check_reason(request.filter.reason);
     if (code < 0)

@@ -8,7 +8,6 @@
 
 #include "core/clock.h"
 #include "core/program.h"
-#include "core/route.h"
 #include "ferry/cli.h"
 #include "ferry/command.h"
 #include "ferry/console.h"
@@ -36,11 +35,6 @@ struct request {
     bool json;
 };
 
-static int wrong_usage(const char *complaint)
-{
-    return ferry_cli_refuse("lag", complaint);
-}
-
 /* -1 to go on, or the exit code. */
 static int parse(int argc, char **argv, struct request *request)
 {
@@ -52,11 +46,8 @@ static int parse(int argc, char **argv, struct request *request)
     if (code >= 0)
         return code;
     if (optind < argc)
-        return wrong_usage("arguments are not taken, only options");
-    for (const char *const *name = ferry_worker_names; request->worker != NULL && *name != NULL; name++)
-        if (strcmp(*name, request->worker) == 0)
-            return -1;
-    return request->worker == NULL ? -1 : wrong_usage("--worker is one of slack, mail, automation");
+        return ferry_cli_refuse("lag", "arguments are not taken, only options");
+    return ferry_cli_check_worker("lag", request->worker);
 }
 
 /* One look, with clients and memory of its own: what was found may be gone the next time. */
