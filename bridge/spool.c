@@ -247,9 +247,8 @@ static bool take_work(struct ferry_spool *spool, struct list work[WORK_KINDS])
     if (queued_count(spool) > 0)
         wait_for_company(spool);
     bool any = queued_count(spool) > 0 || !spool->stopping;
-    for (int kind = 0; kind < WORK_KINDS; kind++) {
+    for (int kind = 0; kind < WORK_KINDS; kind++)
         list_join(&work[kind], &spool->work[kind]);
-    }
     pthread_mutex_unlock(&spool->lock);
     return any;
 }
@@ -330,9 +329,7 @@ static void *run_writer(void *context)
 static struct ferry_series *single(struct ferry_metrics *metrics, enum ferry_metric_kind kind, const char *name,
                                    const char *help)
 {
-    static const char *const no_labels[] = {NULL};
-    struct ferry_metric *family = metrics != NULL ? ferry_metrics_family(metrics, kind, name, help, no_labels) : NULL;
-    return family != NULL ? ferry_metric_series(family, NULL) : NULL;
+    return ferry_metric_series(ferry_metrics_family(metrics, kind, name, help, NULL), NULL);
 }
 
 static void look_around(struct ferry_spool *spool, struct ferry_metrics *metrics)

@@ -281,8 +281,6 @@ void ferry_consumer_free(struct ferry_consumer *consumer)
 static struct ferry_metric *lag_family(struct ferry_metrics *metrics)
 {
     static const char *const labels[] = {"topic", "partition", NULL};
-    if (metrics == NULL)
-        return NULL;
     return ferry_metrics_family(metrics, FERRY_GAUGE, "ferry_consumer_lag",
                                 "Records of a partition that are not settled yet", labels);
 }

@@ -300,16 +300,13 @@ enum ferry_code ferry_producer_send(struct ferry_producer *producer, const struc
 
 static void add_metrics(struct ferry_producer *producer, struct ferry_metrics *metrics)
 {
-    static const char *const no_labels[] = {NULL};
-    if (metrics == NULL)
-        return;
     struct ferry_metric *up =
-        ferry_metrics_family(metrics, FERRY_GAUGE, "ferry_kafka_up", "1 while a Kafka broker answers", no_labels);
+        ferry_metrics_family(metrics, FERRY_GAUGE, "ferry_kafka_up", "1 while a Kafka broker answers", NULL);
     struct ferry_metric *seconds =
         ferry_metrics_family(metrics, FERRY_HISTOGRAM, "ferry_produce_seconds",
-                             "From handing a record to the Kafka client to its acknowledgement", no_labels);
-    producer->up_gauge = up != NULL ? ferry_metric_series(up, NULL) : NULL;
-    producer->produce_seconds = seconds != NULL ? ferry_metric_series(seconds, NULL) : NULL;
+                             "From handing a record to the Kafka client to its acknowledgement", NULL);
+    producer->up_gauge = ferry_metric_series(up, NULL);
+    producer->produce_seconds = ferry_metric_series(seconds, NULL);
     ferry_series_set(producer->up_gauge, 0);
 }
 
