@@ -18,12 +18,30 @@ int ferry_cli_refuse(const char *command, const char *complaint)
     return FERRY_EXIT_USAGE;
 }
 
+bool ferry_cli_is_worker(const char *name)
+{
+    for (const char *const *known = ferry_worker_names; *known != NULL; known++)
+        if (strcmp(*known, name) == 0)
+            return true;
+    return false;
+}
+
+const struct ferry_route_config *ferry_cli_route(const struct ferry_config *config, const char *worker, size_t index)
+{
+    if (strcmp(worker, "slack") == 0)
+        return index < config->slack.route_count ? &config->slack.routes[index].common : NULL;
+    if (strcmp(worker, "mail") == 0)
+        return index < config->mail.route_count ? &config->mail.routes[index].common : NULL;
+    if (strcmp(worker, "automation") == 0)
+        return index < config->automation.route_count ? &config->automation.routes[index].common : NULL;
+    return NULL;
+}
+
 int ferry_cli_check_worker(const char *command, const char *worker)
 {
-    for (const char *const *name = ferry_worker_names; worker != NULL && *name != NULL; name++)
-        if (strcmp(*name, worker) == 0)
-            return -1;
-    return worker == NULL ? -1 : ferry_cli_refuse(command, "--worker is one of slack, mail, automation");
+    if (worker == NULL || ferry_cli_is_worker(worker))
+        return -1;
+    return ferry_cli_refuse(command, "--worker is one of slack, mail, automation");
 }
 
 void ferry_cli_print_findings(const struct ferry_findings *findings)

@@ -13,7 +13,12 @@ enum { FERRY_CLI_FILE_BYTES = 8 * 1024 * 1024 };
 /* Says what is wrong with the arguments (NULL: getopt has said it) and where help is; an exit code. */
 int ferry_cli_refuse(const char *command, const char *complaint);
 
-/* Is --worker (NULL: it was not said) one of them? -1 to go on, or the exit code after a complaint. */
+/* slack, mail, automation. */
+bool ferry_cli_is_worker(const char *name);
+/* The route of that index of a worker; NULL behind the last. */
+struct ferry_config;
+const struct ferry_route_config *ferry_cli_route(const struct ferry_config *config, const char *worker, size_t index);
+/* Is the argument of --worker (NULL: there is none) a worker? -1 to go on, or the exit code after a complaint. */
 int ferry_cli_check_worker(const char *command, const char *worker);
 
 /* What was found in a configuration, a FILE:LINE: line each. */

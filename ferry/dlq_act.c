@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/kafka/producer.h"
 #include "core/program.h"
+#include "ferry/cli.h"
 #include "ferry/console.h"
 #include "ferry/dlq.h"
 #include "ferry/operations.h"
@@ -27,36 +28,12 @@ static int fail(const struct ferry_error *error)
 
 /* ---- what may be redriven ---- */
 
-struct routes {
-    const char *worker;
-    size_t count;
-    const struct ferry_route_config *(*at)(const struct ferry_config *config, size_t index);
-};
-
-static const struct ferry_route_config *slack_route(const struct ferry_config *config, size_t index)
-{
-    return &config->slack.routes[index].common;
-}
-
-static const struct ferry_route_config *mail_route(const struct ferry_config *config, size_t index)
-{
-    return &config->mail.routes[index].common;
-}
-
-static const struct ferry_route_config *automation_route(const struct ferry_config *config, size_t index)
-{
-    return &config->automation.routes[index].common;
-}
-
 static bool has_route(const struct ferry_config *config, const char *worker, struct ferry_slice name)
 {
-    const struct routes all[] = {{"slack", config->slack.route_count, slack_route},
-                                 {"mail", config->mail.route_count, mail_route},
-                                 {"automation", config->automation.route_count, automation_route}};
-    for (size_t w = 0; w < sizeof all / sizeof all[0]; w++)
-        for (size_t i = 0; strcmp(all[w].worker, worker) == 0 && i < all[w].count; i++)
-            if (ferry_slice_is(name, all[w].at(config, i)->name))
-                return true;
+    const struct ferry_route_config *route;
+    for (size_t i = 0; (route = ferry_cli_route(config, worker, i)) != NULL; i++)
+        if (ferry_slice_is(name, route->name))
+            return true;
     return false;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/hash.h"
+#include "ferry/cli.h"
 #include "ferry/console.h"
 #include "ferry/selection.h"
 
@@ -15,24 +16,7 @@ enum { LOOK_MS = 9000, QUIET_MS = 8000 };
 struct worker {
     const char *name;
     const struct ferry_worker_config *config;
-    size_t route_count;
-    struct ferry_strings (*events)(const struct ferry_config *config, size_t route);
 };
-
-static struct ferry_strings slack_events(const struct ferry_config *config, size_t route)
-{
-    return config->slack.routes[route].common.events;
-}
-
-static struct ferry_strings mail_events(const struct ferry_config *config, size_t route)
-{
-    return config->mail.routes[route].common.events;
-}
-
-static struct ferry_strings automation_events(const struct ferry_config *config, size_t route)
-{
-    return config->automation.routes[route].common.events;
-}
 
 /* ---- which partitions ---- */
 
@@ -40,10 +24,10 @@ static enum ferry_code any_glob_reads(const struct ferry_config *config, const s
                                       bool *reads, struct ferry_error *error)
 {
     *reads = false;
-    for (size_t r = 0; r < worker->route_count && !*reads; r++) {
-        const struct ferry_strings events = worker->events(config, r);
-        for (size_t i = 0; i < events.count && !*reads; i++) {
-            FERRY_CLEANUP(ferry_selection_end) struct ferry_selection selection = {.event = events.items[i]};
+    const struct ferry_route_config *route;
+    for (size_t r = 0; (route = ferry_cli_route(config, worker->name, r)) != NULL && !*reads; r++) {
+        for (size_t i = 0; i < route->events.count && !*reads; i++) {
+            FERRY_CLEANUP(ferry_selection_end) struct ferry_selection selection = {.event = route->events.items[i]};
             enum ferry_code code = ferry_selection_begin(&selection, error);
             if (code != FERRY_OK)
                 return code;
@@ -270,9 +254,7 @@ enum ferry_code ferry_lag_look(struct ferry_dlq *dlq, const char *worker, struct
 {
     const struct ferry_config *config = dlq->config;
     const struct worker workers[FERRY_DLQ_QUEUES] = {
-        {"slack", &config->slack.worker, config->slack.route_count, slack_events},
-        {"mail", &config->mail.worker, config->mail.route_count, mail_events},
-        {"automation", &config->automation.worker, config->automation.route_count, automation_events}};
+        {"slack", &config->slack.worker}, {"mail", &config->mail.worker}, {"automation", &config->automation.worker}};
     struct ferry_lag lag = {.worker_count = 0};
     int64_t letters[FERRY_DLQ_QUEUES] = {0};
     enum ferry_code code = ferry_dlq_count(dlq, letters, error);

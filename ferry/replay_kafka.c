@@ -9,6 +9,7 @@
 #include "core/kafka/producer.h"
 #include "core/retry_record.h"
 #include "core/route.h"
+#include "ferry/cli.h"
 #include "ferry/replay.h"
 
 enum { LOOK_MS = 10000, STALL_MS = 30000, OWN_HEADERS = 3, IN_FLIGHT_MAX = 300000 };
@@ -247,69 +248,27 @@ enum ferry_code ferry_replay_open_topic(struct ferry_replay *replay, struct ferr
 
 /* ---- the routes of a worker ---- */
 
-static size_t slack_count(const struct ferry_config *config)
+static enum ferry_code take_routes(struct outlet *outlet, struct ferry_error *error)
 {
-    return config->slack.route_count;
-}
-
-static const struct ferry_route_config *slack_route(const struct ferry_config *config, size_t i)
-{
-    return &config->slack.routes[i].common;
-}
-
-static size_t mail_count(const struct ferry_config *config)
-{
-    return config->mail.route_count;
-}
-
-static const struct ferry_route_config *mail_route(const struct ferry_config *config, size_t i)
-{
-    return &config->mail.routes[i].common;
-}
-
-static size_t automation_count(const struct ferry_config *config)
-{
-    return config->automation.route_count;
-}
-
-static const struct ferry_route_config *automation_route(const struct ferry_config *config, size_t i)
-{
-    return &config->automation.routes[i].common;
-}
-
-static const struct {
-    const char *name;
-    size_t (*count)(const struct ferry_config *config);
-    const struct ferry_route_config *(*route)(const struct ferry_config *config, size_t i);
-} workers[] = {
-    {"slack", slack_count, slack_route},
-    {"mail", mail_count, mail_route},
-    {"automation", automation_count, automation_route},
-};
-
-static enum ferry_code take_routes(struct outlet *outlet, size_t worker, struct ferry_error *error)
-{
-    const struct ferry_config *config = outlet->replay->config;
-    size_t count = workers[worker].count(config);
+    const struct ferry_replay *replay = outlet->replay;
+    const struct ferry_route_config *route;
+    size_t count = 0;
+    while (ferry_cli_route(replay->config, replay->to_worker, count) != NULL)
+        count++;
     outlet->routes = calloc(count + 1, sizeof *outlet->routes);
     if (outlet->routes == NULL)
         return no_memory(error);
-    for (size_t i = 0; i < count; i++) {
-        const struct ferry_route_config *route = workers[worker].route(config, i);
+    while ((route = ferry_cli_route(replay->config, replay->to_worker, outlet->route_count)) != NULL)
         outlet->routes[outlet->route_count++] = (struct route){route->name, route->events};
-    }
     return FERRY_OK;
 }
 
 enum ferry_code ferry_replay_open_worker(struct ferry_replay *replay, struct ferry_replay_sink *sink,
                                          struct ferry_error *error)
 {
-    size_t worker = 0, known = sizeof workers / sizeof workers[0];
-    while (worker < known && strcmp(workers[worker].name, replay->to_worker) != 0)
-        worker++;
-    if (worker == known)
+    if (!ferry_cli_is_worker(replay->to_worker))
         return ferry_fail(error, FERRY_USAGE, "--to-worker is one of slack, mail, automation");
-    if (workers[worker].count(replay->config) == 0)
+    if (ferry_cli_route(replay->config, replay->to_worker, 0) == NULL)
         return ferry_fail(error, FERRY_CONFIG, "%s: %s has no routes", replay->config->file, replay->to_worker);
     char topic[256];
     snprintf(topic, sizeof topic, "%s.%s.retry", replay->config->topics.internal, replay->to_worker);
@@ -317,7 +276,7 @@ enum ferry_code ferry_replay_open_worker(struct ferry_replay *replay, struct fer
     enum ferry_code code = open_outlet(replay, topic, "`ferry topics` makes it", &outlet, error);
     if (code != FERRY_OK || outlet == NULL)
         return code;
-    code = take_routes(outlet, worker, error);
+    code = take_routes(outlet, error);
     if (code != FERRY_OK) {
         close_outlet(outlet);
         return code;

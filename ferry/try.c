@@ -89,29 +89,13 @@ static int parse(int argc, char **argv, struct attempt *attempt)
 
 /* ---- the route ---- */
 
-static const struct ferry_route_config *slack_route(const struct ferry_config *config, size_t index)
-{
-    return index < config->slack.route_count ? &config->slack.routes[index].common : NULL;
-}
-
-static const struct ferry_route_config *mail_route(const struct ferry_config *config, size_t index)
-{
-    return index < config->mail.route_count ? &config->mail.routes[index].common : NULL;
-}
-
-static const struct ferry_route_config *automation_route(const struct ferry_config *config, size_t index)
-{
-    return index < config->automation.route_count ? &config->automation.routes[index].common : NULL;
-}
-
 static const struct worker {
     const char *name;
     const char *program;
-    const struct ferry_route_config *(*route)(const struct ferry_config *config, size_t index);
 } workers[] = {
-    {"slack", "ferry-slack", slack_route},
-    {"mail", "ferry-mail", mail_route},
-    {"automation", "ferry-automation", automation_route},
+    {"slack", "ferry-slack"},
+    {"mail", "ferry-mail"},
+    {"automation", "ferry-automation"},
 };
 enum { WORKERS = sizeof workers / sizeof workers[0] };
 
@@ -136,7 +120,7 @@ static int no_such_route(const struct attempt *attempt)
     const struct ferry_route_config *route;
     size_t count = 0;
     for (size_t w = 0; w < WORKERS; w++)
-        for (size_t i = 0; (route = workers[w].route(attempt->loaded, i)) != NULL; i++)
+        for (size_t i = 0; (route = ferry_cli_route(attempt->loaded, workers[w].name, i)) != NULL; i++)
             fprintf(stderr, "%s  %s/%s\n", count++ == 0 ? "there are:\n" : "", workers[w].name, route->name);
     if (count == 0)
         fprintf(stderr, "%s has none\n", attempt->config);
@@ -149,7 +133,7 @@ static int find_route(struct attempt *attempt)
     for (size_t w = 0; w < WORKERS; w++) {
         if (strcmp(workers[w].name, attempt->worker) != 0)
             continue;
-        for (size_t i = 0; (route = workers[w].route(attempt->loaded, i)) != NULL; i++)
+        for (size_t i = 0; (route = ferry_cli_route(attempt->loaded, workers[w].name, i)) != NULL; i++)
             if (strcmp(route->name, attempt->route) == 0)
                 attempt->found = route;
         if (attempt->found != NULL)
