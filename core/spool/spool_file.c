@@ -418,16 +418,15 @@ bool ferry_spool_sql_row(sqlite3_stmt *select, struct ferry_arena *arena, struct
     return is_sound(select) && ferry_spool_row_read(ferry_spool_sql_bytes(select, 3, arena), arena, &row->record);
 }
 
-/* A query of rows, the second parameter of which limits their number. The caller binds the first. */
-static enum ferry_code select_rows(struct ferry_spool_file *file, const char *query, size_t limit, sqlite3_stmt **out,
-                                   struct ferry_error *error)
+/* A query of rows, the second parameter of which limits their number. The caller binds the first. NULL: SQLite refuses
+ * it. */
+static sqlite3_stmt *select_rows(struct ferry_spool_file *file, const char *query, size_t limit)
 {
     sqlite3_stmt *select = NULL;
     if (sqlite3_prepare_v2(file->reading, query, -1, &select, NULL) != SQLITE_OK)
-        return reading_error(file, error);
+        return NULL;
     sqlite3_bind_int64(select, 2, (int64_t)limit);
-    *out = select;
-    return FERRY_OK;
+    return select;
 }
 
 /* What the query yields, which is finalized. A row that is sound and yet cannot be read tells that memory ran out. */
@@ -465,10 +464,9 @@ enum ferry_code ferry_spool_file_read(struct ferry_spool_file *file, struct ferr
 {
     static const char query[] = "SELECT sequence, handed, crc, record FROM rows WHERE topic = ?"
                                 " ORDER BY sequence LIMIT ?";
-    sqlite3_stmt *select;
-    enum ferry_code code = select_rows(file, query, limit, &select, error);
-    if (code != FERRY_OK)
-        return code;
+    sqlite3_stmt *select = select_rows(file, query, limit);
+    if (select == NULL)
+        return reading_error(file, error);
     sqlite3_bind_text(select, 1, topic.ptr, (int)topic.len, SQLITE_STATIC);
     return read_rows(file, select, limit, arena, rows, count, damaged, damaged_count, error);
 }
@@ -479,10 +477,9 @@ enum ferry_code ferry_spool_file_read_behind(struct ferry_spool_file *file, int6
 {
     static const char query[] = "SELECT sequence, handed, crc, record FROM rows WHERE sequence > ?"
                                 " ORDER BY sequence LIMIT ?";
-    sqlite3_stmt *select;
-    enum ferry_code code = select_rows(file, query, limit, &select, error);
-    if (code != FERRY_OK)
-        return code;
+    sqlite3_stmt *select = select_rows(file, query, limit);
+    if (select == NULL)
+        return reading_error(file, error);
     sqlite3_bind_int64(select, 1, sequence);
     return read_rows(file, select, limit, arena, rows, count, damaged, damaged_count, error);
 }
