@@ -42,9 +42,8 @@ def publish(kafka, prefix):
         sent = []
         for n in numbers:
             one = event(data={"id": key, "n": n, **more}, tenantid=f"tenant-{key}-{n}")
-            pairs = [(f"ce_{name}", str(one[name])) for name in one if name not in ("data", "datacontenttype", "specversion")]
-            pairs += [("ce_specversion", "1.0"), ("content-type", "application/json"), ("ferry-event", "app.created")]
-            producer.produce(topic, json.dumps(one["data"]), key, headers=pairs,
+            resource, value, pairs = records.as_published(one)
+            producer.produce(topic, value, resource, headers=list(pairs.items()),
                              on_delivery=lambda error, _: problems.append(error))
             sent.append(one)
         assert producer.flush(30) == 0 and not any(problems), problems
