@@ -134,7 +134,7 @@ static const char *missing_section(const struct ferry_program *program, const st
     return NULL;
 }
 
-static void print_findings(const struct ferry_findings *findings)
+void ferry_program_print_findings(const struct ferry_findings *findings)
 {
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
     ferry_buffer_init(&text, FINDINGS_MAX_BYTES);
@@ -176,7 +176,7 @@ static int load_first(struct ferry_program *program)
     struct ferry_error error = {0};
     if (program->config_path == NULL)
         program->config_path = ferry_program_config_path();
-    program->config = load(program, print_findings, &error);
+    program->config = load(program, ferry_program_print_findings, &error);
     if (program->config != NULL)
         return -1;
     if (error.text[0] != '\0')

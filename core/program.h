@@ -24,6 +24,9 @@ struct ferry_program {
  * on, or the exit code. Before other threads start. */
 int ferry_program_begin(struct ferry_program *program, int argc, char **argv);
 
+/* What was found in a configuration, a FILE:LINE: line each, on stderr. */
+void ferry_program_print_findings(const struct ferry_findings *findings);
+
 /* Where the configuration is when no flag says it: /etc/ferry/ferry.yaml if it exists, else ./ferry.yaml. */
 const char *ferry_program_config_path(void);
 

@@ -106,7 +106,7 @@ static size_t check_all_properties(const struct ferry_config *config)
 static int judge(const struct request *request, const struct ferry_config *config,
                  const struct ferry_findings *findings)
 {
-    ferry_cli_print_findings(findings);
+    ferry_program_print_findings(findings);
     size_t mistakes = findings->errors + (findings->errors == 0 ? check_all_properties(config) : 0);
     size_t warnings = findings->count - findings->errors;
     if (mistakes > 0) {

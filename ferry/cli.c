@@ -44,14 +44,6 @@ int ferry_cli_check_worker(const char *command, const char *worker)
     return ferry_cli_refuse(command, "--worker is one of slack, mail, automation");
 }
 
-void ferry_cli_print_findings(const struct ferry_findings *findings)
-{
-    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
-    ferry_buffer_init(&text, FERRY_CLI_FILE_BYTES);
-    ferry_findings_print(findings, &text);
-    fputs(ferry_buffer_slice(&text).ptr, stderr);
-}
-
 const struct ferry_catalog_entry *ferry_cli_event(const char *name)
 {
     const struct ferry_catalog_entry *entry = ferry_catalog_find_type(ferry_slice_from(name));

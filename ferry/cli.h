@@ -21,10 +21,6 @@ const struct ferry_route_config *ferry_cli_route(const struct ferry_config *conf
 /* Is the argument of --worker (NULL: there is none) a worker? -1 to go on, or the exit code after a complaint. */
 int ferry_cli_check_worker(const char *command, const char *worker);
 
-/* What was found in a configuration, a FILE:LINE: line each. */
-struct ferry_findings;
-void ferry_cli_print_findings(const struct ferry_findings *findings);
-
 /* The catalogue's row of an event's canonical name or type. NULL after a complaint that names the nearest. */
 const struct ferry_catalog_entry *ferry_cli_event(const char *name);
 

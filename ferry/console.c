@@ -34,7 +34,7 @@ int ferry_console_config_for(const char *path, unsigned sections, struct ferry_c
         return -1;
     }
     if (loaded != NULL && findings.errors > 0)
-        ferry_cli_print_findings(&findings);
+        ferry_program_print_findings(&findings);
     else
         fprintf(stderr, "ferry: %s\n", error.text);
     ferry_config_free(loaded);

@@ -295,7 +295,7 @@ static int check_written(const struct answers *answers)
     struct ferry_error error = {0};
     enum ferry_code code = ferry_config_load(answers->config_path, FERRY_SECTION_ALL, &config, &findings, &error);
     if (config != NULL)
-        ferry_cli_print_findings(&findings);
+        ferry_program_print_findings(&findings);
     ferry_config_free(config);
     if (code == FERRY_OK)
         return FERRY_EXIT_DONE;

@@ -145,7 +145,7 @@ static int use_config(const char *path, struct job *job)
     enum ferry_code code = ferry_config_load(path, FERRY_SECTION_BRIDGE, &job->config, &findings, &error);
     if (code != FERRY_OK) {
         if (job->config != NULL && findings.count > 0)
-            ferry_cli_print_findings(&findings);
+            ferry_program_print_findings(&findings);
         else
             fprintf(stderr, "%s\n", error.text);
         return FERRY_EXIT_CONFIG;

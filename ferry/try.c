@@ -108,7 +108,7 @@ static int load(struct attempt *attempt)
     if (ferry_config_load(attempt->config, 0, &attempt->loaded, &findings, &error) == FERRY_OK)
         return -1;
     if (attempt->loaded != NULL && findings.count > 0)
-        ferry_cli_print_findings(&findings);
+        ferry_program_print_findings(&findings);
     else
         fprintf(stderr, "%s\n", error.text);
     return FERRY_EXIT_CONFIG;
