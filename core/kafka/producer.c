@@ -109,9 +109,12 @@ static void look_at_leaders(struct ferry_producer *producer, const struct rd_kaf
 static void probe(struct ferry_producer *producer)
 {
     const struct rd_kafka_metadata *metadata;
+    /* An answer to a question that was asked before the topics were named does not speak of them. */
+    bool of_warm_topics = atomic_load(&producer->warmth) == WARMING;
     rd_kafka_resp_err_t failed = rd_kafka_metadata(producer->client, 0, NULL, &metadata, PROBE_TIMEOUT_MS);
     if (!failed) {
-        look_at_leaders(producer, metadata);
+        if (of_warm_topics)
+            look_at_leaders(producer, metadata);
         rd_kafka_metadata_destroy(metadata);
         note_answer(producer);
     } else if (ferry_clock_mono_ms() - atomic_load(&producer->last_answer_ms) > SILENCE_MS) {
