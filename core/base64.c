@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char url_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /* 0 to 63, or -1. */
 static int digit_of(char c)
@@ -57,4 +58,18 @@ void ferry_base64_encode(struct ferry_slice bytes, struct ferry_buffer *out)
         for (size_t i = 0; i < 4; i++)
             ferry_buffer_add_char(out, i <= taken ? alphabet[bits >> (18 - 6 * i) & 63] : '=');
     }
+}
+
+void ferry_base64url_encode(struct ferry_slice bytes, char *out)
+{
+    uint32_t bits = 0;
+    unsigned waiting = 0; /* of `bits`, not written yet */
+    for (size_t at = 0; at < bytes.len; at++) {
+        bits = bits << 8 | (unsigned char)bytes.ptr[at];
+        for (waiting += 8; waiting >= 6; waiting -= 6)
+            *out++ = url_alphabet[bits >> (waiting - 6) & 63];
+    }
+    if (waiting > 0)
+        *out++ = url_alphabet[bits << (6 - waiting) & 63];
+    *out = '\0';
 }

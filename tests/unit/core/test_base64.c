@@ -68,6 +68,24 @@ static void what_does_not_fit_is_refused(void **state)
     assert_false(ferry_base64_decode(FERRY_SLICE("Zm9v"), bytes, 2, &len));
 }
 
+/* The same digits, but for the last two of the alphabet, and no padding. */
+static void in_urls_it_has_no_letters_that_mean_something_there(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+        struct ferry_slice plain = ferry_slice_from(vectors[i].plain);
+        char expected[16] = "", text[FERRY_BASE64URL_LEN(6) + 1];
+        size_t len = strcspn(vectors[i].encoded, "=");
+        for (size_t k = 0; k < len; k++) {
+            char c = vectors[i].encoded[k];
+            expected[k] = c == '+' ? '-' : c == '/' ? '_' : c;
+        }
+        ferry_base64url_encode(plain, text);
+        assert_string_equal(text, expected);
+        assert_int_equal(strlen(text), FERRY_BASE64URL_LEN(plain.len));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -75,6 +93,7 @@ int main(void)
         cmocka_unit_test(padding_may_be_missing),
         cmocka_unit_test(what_is_no_base64_is_refused),
         cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(in_urls_it_has_no_letters_that_mean_something_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
