@@ -1,4 +1,5 @@
-/* The shapes that texts in the configuration must have. Private to core/config*.c. */
+/* The shapes that texts in the configuration must have. Private to core/, where labels of derived keys have
+ * the shape of names. */
 #ifndef FERRY_CORE_CONFIG_SHAPE_H
 #define FERRY_CORE_CONFIG_SHAPE_H
 
