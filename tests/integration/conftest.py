@@ -11,6 +11,7 @@ from support import http, process, smtp  # noqa: E402
 from support.certs import Authority  # noqa: E402
 from support.ferry import Ferry, merge  # noqa: E402
 from support.kafka import Kafka  # noqa: E402
+from support.tenant import Tenant  # noqa: E402
 
 process.stop_all_on_sigterm()
 numbers = itertools.count(1)
@@ -113,6 +114,14 @@ def stand_in(kind):
 slack = stand_in(http.Slack)
 qlik = stand_in(http.QlikTenant)
 crm = stand_in(http.Crm)
+tenant = stand_in(Tenant)
+
+
+@pytest.fixture
+def secure_tenant(authority, certificate):
+    """A tenant over HTTPS, as all real ones; programs need `ca_file: authority.certificate`."""
+    with Tenant(authority.server_context(certificate), trust=authority.client_context()) as server:
+        yield server
 
 
 @pytest.fixture
