@@ -8,6 +8,7 @@ static void free_snapshot(struct ferry_snapshot *snapshot)
     for (size_t i = 0; i < snapshot->door_count; i++)
         ferry_verifier_free(snapshot->doors[i].verifier);
     free(snapshot->doors);
+    free(snapshot->triggers);
     ferry_topic_set_free(snapshot->topics);
     ferry_config_free(snapshot->owned);
     free(snapshot);
@@ -48,6 +49,25 @@ static enum ferry_code open_doors(struct ferry_snapshot *snapshot, const struct 
     return FERRY_OK;
 }
 
+static enum ferry_code open_triggers(struct ferry_snapshot *snapshot, const struct ferry_snapshot *older,
+                                     struct ferry_error *error)
+{
+    const struct ferry_bridge_config *bridge = &snapshot->config->bridge;
+    snapshot->triggers = calloc(bridge->trigger_count + 1, sizeof *snapshot->triggers);
+    if (snapshot->triggers == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    for (; snapshot->trigger_count < bridge->trigger_count; snapshot->trigger_count++) {
+        struct ferry_trigger *trigger = &snapshot->triggers[snapshot->trigger_count];
+        trigger->config = &bridge->triggers[snapshot->trigger_count];
+        ferry_bucket_init(&trigger->bucket, trigger->config->rate);
+        const struct ferry_trigger *before =
+            older != NULL ? ferry_snapshot_trigger(older, ferry_slice_from(trigger->config->name)) : NULL;
+        if (before != NULL)
+            ferry_bucket_inherit(&trigger->bucket, &before->bucket);
+    }
+    return FERRY_OK;
+}
+
 enum ferry_code ferry_snapshot_new(struct ferry_config *config, bool owned, const struct ferry_snapshot *older,
                                    struct ferry_snapshot **out, struct ferry_error *error)
 {
@@ -57,6 +77,8 @@ enum ferry_code ferry_snapshot_new(struct ferry_config *config, bool owned, cons
     atomic_init(&snapshot->references, 1);
     snapshot->config = config;
     enum ferry_code code = open_doors(snapshot, older, error);
+    if (code == FERRY_OK)
+        code = open_triggers(snapshot, older, error);
     if (code != FERRY_OK) {
         free_snapshot(snapshot);
         return code;
@@ -83,6 +105,15 @@ struct ferry_door *ferry_snapshot_door(const struct ferry_snapshot *snapshot, st
     for (size_t i = 0; i < snapshot->door_count; i++) {
         if (ferry_slice_is(path, snapshot->doors[i].config->path))
             return &snapshot->doors[i];
+    }
+    return NULL;
+}
+
+struct ferry_trigger *ferry_snapshot_trigger(const struct ferry_snapshot *snapshot, struct ferry_slice name)
+{
+    for (size_t i = 0; i < snapshot->trigger_count; i++) {
+        if (ferry_slice_is(name, snapshot->triggers[i].config->name))
+            return &snapshot->triggers[i];
     }
     return NULL;
 }

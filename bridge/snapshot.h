@@ -17,6 +17,12 @@ struct ferry_door {
     struct ferry_bucket bucket; /* the one thing that changes */
 };
 
+/* One trigger: /triggers/NAME. */
+struct ferry_trigger {
+    const struct ferry_trigger_config *config;
+    struct ferry_bucket bucket; /* the one thing that changes */
+};
+
 struct ferry_snapshot {
     atomic_uint references;
     const struct ferry_config *config;
@@ -24,6 +30,8 @@ struct ferry_snapshot {
     struct ferry_topic_set *topics;
     struct ferry_door *doors;
     size_t door_count;
+    struct ferry_trigger *triggers;
+    size_t trigger_count;
 };
 
 /* `older` (or NULL) hands its rate buckets on. With `owned` the configuration is freed with the snapshot, but only if
@@ -36,6 +44,9 @@ void ferry_snapshot_drop(struct ferry_snapshot *snapshot);
 
 /* The door of exactly this path, or NULL. */
 struct ferry_door *ferry_snapshot_door(const struct ferry_snapshot *snapshot, struct ferry_slice path);
+
+/* The trigger of exactly this name, or NULL. */
+struct ferry_trigger *ferry_snapshot_trigger(const struct ferry_snapshot *snapshot, struct ferry_slice name);
 
 /* The current snapshot, for all threads. */
 struct ferry_snapshot_slot {

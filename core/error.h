@@ -39,6 +39,12 @@ enum ferry_retry {
     X(EVENT_INVALID, "event-invalid", 400, NEVER)                                 \
     X(TENANT_REFUSED, "tenant-refused", 403, NEVER)                               \
     X(TYPE_REFUSED, "type-refused", 403, NEVER)                                   \
+    X(PREVIEW, "preview", 403, NEVER) /* triggers, in the same order */           \
+    X(KEY_BLOCKED, "key-blocked", 429, NEVER)                                     \
+    X(KEY_MISSING, "key-missing", 401, NEVER)                                     \
+    X(KEY_WRONG, "key-wrong", 401, NEVER)                                         \
+    X(CROSS_SITE, "cross-site", 403, NEVER)                                       \
+    X(INPUT_REFUSED, "input-refused", 400, NEVER)                                 \
     X(SPOOLED, "spooled", 202, NEVER) /* no failure: on disk, not in Kafka yet */ \
     X(SPOOL_FULL, "spool-full", 503, LATER)                                       \
     X(SPOOL_BROKEN, "spool-broken", 503, LATER)                                   \
