@@ -156,20 +156,21 @@ static enum ferry_code check_types(struct checks *checks)
     return FERRY_OK;
 }
 
-static enum ferry_code make_record(struct checks *checks, const struct ferry_event *event, struct ferry_record *record)
+enum ferry_code ferry_admit_record(const struct ferry_snapshot *snapshot, const struct ferry_event *event,
+                                   const struct ferry_record_marks *marks, struct ferry_arena *arena,
+                                   struct ferry_record *record, struct ferry_error *error)
 {
-    const struct ferry_topics_config *topics = &checks->snapshot->config->topics;
+    const struct ferry_topics_config *topics = &snapshot->config->topics;
     struct ferry_slice topic, key;
-    enum ferry_code code = ferry_route_topic(topics, event, checks->arena, &topic, checks->error);
+    enum ferry_code code = ferry_route_topic(topics, event, arena, &topic, error);
     if (code != FERRY_OK)
         return code;
-    if (!ferry_topic_set_has(checks->snapshot->topics, topic))
+    if (!ferry_topic_set_has(snapshot->topics, topic))
         topic = ferry_slice_from(topics->other);
-    code = ferry_route_key(topics, event, checks->arena, &key, checks->error);
+    code = ferry_route_key(topics, event, arena, &key, error);
     if (code != FERRY_OK)
         return code;
-    static const struct ferry_record_marks no_marks;
-    return ferry_record_make(event, topic, key, topics->encoding, &no_marks, checks->arena, record, checks->error);
+    return ferry_record_make(event, topic, key, topics->encoding, marks, arena, record, error);
 }
 
 static enum ferry_code make_records(struct checks *checks)
@@ -179,7 +180,8 @@ static enum ferry_code make_records(struct checks *checks)
     if (records == NULL)
         return ferry_fail(checks->error, FERRY_MEMORY, "out of memory");
     for (size_t i = 0; i < events.count; i++) {
-        enum ferry_code code = make_record(checks, &events.items[i], &records[i]);
+        enum ferry_code code =
+            ferry_admit_record(checks->snapshot, &events.items[i], NULL, checks->arena, &records[i], checks->error);
         if (code != FERRY_OK)
             return code;
     }

@@ -48,6 +48,13 @@ FERRY_NODISCARD enum ferry_code ferry_admit_body(struct ferry_snapshot *snapshot
                                                  struct ferry_admit_thread *thread, struct ferry_arena *arena,
                                                  struct ferry_admission *admission, struct ferry_error *error);
 
+/* The record of an event, through whichever door it came: its topic (`topics.other` where its own is not to be created)
+ * and key, then as ferry_record_make. `marks` may be NULL. Fails as ferry_route_topic does. */
+FERRY_NODISCARD enum ferry_code ferry_admit_record(const struct ferry_snapshot *snapshot,
+                                                   const struct ferry_event *event,
+                                                   const struct ferry_record_marks *marks, struct ferry_arena *arena,
+                                                   struct ferry_record *record, struct ferry_error *error);
+
 /* The OPTIONS handshake of CloudEvents web hooks. */
 struct ferry_handshake {
     struct ferry_slice allowed_origin; /* absent: nothing is granted */
