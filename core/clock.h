@@ -8,6 +8,8 @@
 
 /* Milliseconds since 1970-01-01 UTC. */
 int64_t ferry_clock_wall_ms(void);
+/* A moment before all others. */
+#define FERRY_EARLIEST_MS INT64_MIN
 /* Milliseconds since some fixed moment; never goes back. Deadlines are measured on this one. */
 int64_t ferry_clock_mono_ms(void);
 

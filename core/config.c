@@ -225,6 +225,26 @@ void ferry_config_free(struct ferry_config *config)
     free(config);
 }
 
+const struct ferry_worker_config *ferry_config_worker(const struct ferry_config *config, const char *worker)
+{
+    if (strcmp(worker, "slack") == 0)
+        return &config->slack.worker;
+    if (strcmp(worker, "mail") == 0)
+        return &config->mail.worker;
+    return strcmp(worker, "automation") == 0 ? &config->automation.worker : NULL;
+}
+
+const struct ferry_route_config *ferry_config_route(const struct ferry_config *config, const char *worker, size_t index)
+{
+    if (strcmp(worker, "slack") == 0)
+        return index < config->slack.route_count ? &config->slack.routes[index].common : NULL;
+    if (strcmp(worker, "mail") == 0)
+        return index < config->mail.route_count ? &config->mail.routes[index].common : NULL;
+    if (strcmp(worker, "automation") == 0)
+        return index < config->automation.route_count ? &config->automation.routes[index].common : NULL;
+    return NULL;
+}
+
 void ferry_findings_print(const struct ferry_findings *findings, struct ferry_buffer *out)
 {
     for (size_t i = 0; i < findings->count; i++) {

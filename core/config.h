@@ -374,6 +374,12 @@ FERRY_NODISCARD enum ferry_code ferry_config_parse(const char *path, struct ferr
 /* Wipes the secrets. NULL is allowed. */
 void ferry_config_free(struct ferry_config *config);
 
+/* What stands in the section of a worker: "slack", "mail", "automation". NULL for another name. */
+const struct ferry_worker_config *ferry_config_worker(const struct ferry_config *config, const char *worker);
+/* The route of that index of a worker; NULL behind the last. */
+const struct ferry_route_config *ferry_config_route(const struct ferry_config *config, const char *worker,
+                                                    size_t index);
+
 /* Keys of librdkafka that Ferry owns (`acks`, `enable.idempotence`, `partitioner`, offset storing …): why, or NULL. The
  * loader refuses them; whether the others are good librdkafka itself says when a client is opened. */
 const char *ferry_kafka_property_owned(const char *name);

@@ -26,17 +26,6 @@ bool ferry_cli_is_worker(const char *name)
     return false;
 }
 
-const struct ferry_route_config *ferry_cli_route(const struct ferry_config *config, const char *worker, size_t index)
-{
-    if (strcmp(worker, "slack") == 0)
-        return index < config->slack.route_count ? &config->slack.routes[index].common : NULL;
-    if (strcmp(worker, "mail") == 0)
-        return index < config->mail.route_count ? &config->mail.routes[index].common : NULL;
-    if (strcmp(worker, "automation") == 0)
-        return index < config->automation.route_count ? &config->automation.routes[index].common : NULL;
-    return NULL;
-}
-
 int ferry_cli_check_worker(const char *command, const char *worker)
 {
     if (worker == NULL || ferry_cli_is_worker(worker))

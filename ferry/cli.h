@@ -15,9 +15,6 @@ int ferry_cli_refuse(const char *command, const char *complaint);
 
 /* slack, mail, automation. */
 bool ferry_cli_is_worker(const char *name);
-/* The route of that index of a worker; NULL behind the last. */
-struct ferry_config;
-const struct ferry_route_config *ferry_cli_route(const struct ferry_config *config, const char *worker, size_t index);
 /* Is the argument of --worker (NULL: there is none) a worker? -1 to go on, or the exit code after a complaint. */
 int ferry_cli_check_worker(const char *command, const char *worker);
 

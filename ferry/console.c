@@ -10,7 +10,7 @@
 #include "core/program.h"
 #include "ferry/cli.h"
 
-enum { SHOW_EVERY_MS = 50, POLL_MS = 200, BATCH = 500 };
+enum { SHOW_EVERY_MS = 50 };
 
 /* ---- the configuration ---- */
 
@@ -142,27 +142,27 @@ bool ferry_moment_parse(const char *text, int64_t now_ms, int64_t *wall_ms)
 
 /* ---- reading ---- */
 
-enum ferry_code ferry_console_read(struct ferry_scan *scan, struct ferry_span *spans, size_t count,
-                                   const struct ferry_visitor *visitor, struct ferry_error *error)
+enum { LOOK_MS = 9000 };
+
+static bool is_interrupted(void *context)
 {
-    struct ferry_scanned batch[BATCH];
-    enum ferry_code code = ferry_scan_begin(scan, spans, count, error);
-    int64_t quiet_since_ms = ferry_clock_mono_ms();
-    while (code == FERRY_OK && !ferry_scan_done(scan)) {
-        size_t taken = ferry_scan_poll(scan, POLL_MS, batch, BATCH);
-        for (size_t i = 0; i < taken; i++) {
-            if (code == FERRY_OK)
-                code = visitor->visit(visitor->context, &batch[i], error);
-            else
-                ferry_fetched_free(batch[i].fetched);
-        }
-        if (taken > 0)
-            quiet_since_ms = ferry_clock_mono_ms();
-        if (code == FERRY_OK && ferry_console_interrupted())
-            code = ferry_fail(error, FERRY_STOPPING, "stopped");
-        else if (code == FERRY_OK && ferry_clock_mono_ms() - quiet_since_ms > visitor->patience_ms)
-            code = ferry_fail(error, FERRY_KAFKA, "%snothing came for %d s; may this user read them? %s", visitor->what,
-                              visitor->patience_ms / 1000, ferry_scan_problem(scan));
-    }
-    return code;
+    (void)context;
+    return ferry_console_interrupted();
 }
+
+static void show_reading(void *context, int64_t done, int64_t total)
+{
+    static struct ferry_progress progress;
+    (void)context;
+    if (done < total) {
+        progress.what = "reading";
+        progress.total = total;
+        ferry_progress_show(&progress, done);
+        return;
+    }
+    ferry_progress_end(&progress);
+    progress = (struct ferry_progress){0};
+}
+
+const struct ferry_survey_caller ferry_console_caller = {
+    .look_ms = LOOK_MS, .stopped = is_interrupted, .progress = show_reading};

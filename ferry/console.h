@@ -1,10 +1,10 @@
-/* What the subcommands share that work on Kafka for a while: the configuration, Ctrl-C, the progress line, moments,
- * reading stretches to their end. */
+/* What the subcommands share that work on Kafka for a while: the configuration, Ctrl-C, the progress line, moments. */
 #ifndef FERRY_CONSOLE_H
 #define FERRY_CONSOLE_H
 
+#include "core/clock.h"
 #include "core/config.h"
-#include "core/kafka/scan.h"
+#include "core/survey/read.h"
 
 /* Loads `path` (NULL: where programs look) with the secrets of `kafka` alone, and sets the log up for people. -1 to go
  * on, or the exit code after a complaint. The caller frees `*config`. */
@@ -35,19 +35,9 @@ void ferry_progress_text(const struct ferry_progress *progress, int64_t done, in
 
 /* A moment on a command line: RFC 3339, a date (its beginning in UTC), `-90s` `-1h` `-7d` (before `now_ms`), "now",
  * or "earliest", which is FERRY_EARLIEST_MS. False for anything else. */
-#define FERRY_EARLIEST_MS INT64_MIN
 bool ferry_moment_parse(const char *text, int64_t now_ms, int64_t *wall_ms);
 
-/* What becomes of the records that are read. */
-struct ferry_visitor {
-    const char *what; /* stands before the complaint that nothing came: "dead letters: " */
-    int patience_ms;  /* how long nothing may come */
-    enum ferry_code (*visit)(void *context, const struct ferry_scanned *found, struct ferry_error *error);
-    void *context;
-};
-/* Hands out all records of the spans; `visit` frees them. Fails as `visit` does, which then sees no more of them, with
- * FERRY_STOPPING at Ctrl-C, and with FERRY_KAFKA. */
-FERRY_NODISCARD enum ferry_code ferry_console_read(struct ferry_scan *scan, struct ferry_span *spans, size_t count,
-                                                   const struct ferry_visitor *visitor, struct ferry_error *error);
+/* Whoever sits at the terminal: Ctrl-C stops what is read, and a progress line says how far it is. */
+extern const struct ferry_survey_caller ferry_console_caller;
 
 #endif

@@ -163,7 +163,7 @@ static int act(const struct action *action, struct ferry_dlq_request *request, c
     FERRY_CLEANUP(ferry_dlq_done) struct ferry_dlq dlq = {0};
     struct ferry_error error;
     ferry_console_catch();
-    if (ferry_dlq_open(config, &dlq, &error) != FERRY_OK) {
+    if (ferry_dlq_open(config, (struct ferry_properties){NULL, 0}, &ferry_console_caller, &dlq, &error) != FERRY_OK) {
         fprintf(stderr, "ferry: %s\n", error.text);
         return FERRY_EXIT_FAILED;
     }

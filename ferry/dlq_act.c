@@ -31,7 +31,7 @@ static int fail(const struct ferry_error *error)
 static bool has_route(const struct ferry_config *config, const char *worker, struct ferry_slice name)
 {
     const struct ferry_route_config *route;
-    for (size_t i = 0; (route = ferry_cli_route(config, worker, i)) != NULL; i++)
+    for (size_t i = 0; (route = ferry_config_route(config, worker, i)) != NULL; i++)
         if (ferry_slice_is(name, route->name))
             return true;
     return false;

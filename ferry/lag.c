@@ -56,7 +56,8 @@ static enum ferry_code look_once(const struct request *request, const struct fer
 {
     FERRY_CLEANUP(ferry_dlq_done) struct ferry_dlq dlq = {0};
     struct ferry_lag lag;
-    enum ferry_code code = ferry_dlq_open(config, &dlq, error);
+    enum ferry_code code =
+        ferry_dlq_open(config, (struct ferry_properties){NULL, 0}, &ferry_console_caller, &dlq, error);
     if (code == FERRY_OK)
         code = ferry_lag_look(&dlq, request->worker, &lag, error);
     if (code != FERRY_OK)

@@ -12,10 +12,9 @@
 #include "core/buffer.h"
 #include "core/clock.h"
 #include "core/kafka/admin.h"
-#include "core/kafka/consumer.h"
 #include "core/kafka/producer.h"
 
-enum { LOOK_MS = 8000, NOTE_MS = 8000, POLL_MS = 100, RECORD_MAX_BYTES = 900 * 1024 };
+enum { LOOK_MS = 8000, NOTE_MS = 8000, RECORD_MAX_BYTES = 900 * 1024 };
 
 struct ferry_operations {
     const struct ferry_operation *operation;
@@ -154,11 +153,6 @@ static enum ferry_code make_topic(const struct ferry_config *config, const char 
     return FERRY_OK;
 }
 
-static void name_topic(const struct ferry_config *config, char topic[256])
-{
-    snprintf(topic, 256, "%s.operations", config->topics.internal);
-}
-
 enum ferry_code ferry_operations_open(const struct ferry_config *config, const struct ferry_operation *operation,
                                       struct ferry_operations **out, struct ferry_error *error)
 {
@@ -166,7 +160,7 @@ enum ferry_code ferry_operations_open(const struct ferry_config *config, const s
     if (journal == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     journal->operation = operation;
-    name_topic(config, journal->topic);
+    ferry_journal_topic(&config->topics, journal->topic);
     find_who(journal->who, sizeof journal->who);
     enum ferry_code code = make_topic(config, journal->topic, error);
     const struct ferry_producer_listener listener = {journal, take_report, NULL};
@@ -216,40 +210,14 @@ void ferry_operations_close(struct ferry_operations *journal)
 
 /* ---- reading ---- */
 
-static void visit_record(const struct ferry_record *record, const char *run, ferry_operations_fn *visit, void *context)
-{
-    if (run != NULL && !ferry_slice_is(record->key, run))
-        return;
-    json_t *root = json_loadb(record->value.ptr != NULL ? record->value.ptr : "", record->value.len, 0, NULL);
-    if (json_is_object(root))
-        visit(context, root);
-    json_decref(root);
-}
-
-enum ferry_code ferry_operations_read(const struct ferry_config *config, const char *run, ferry_operations_fn *visit,
+enum ferry_code ferry_operations_read(const struct ferry_config *config, const char *run, ferry_journal_fn *visit,
                                       void *context, struct ferry_error *error)
 {
-    char topic[256];
-    name_topic(config, topic);
-    const char *const names[] = {topic};
-    struct ferry_consumer *reader = NULL;
-    enum ferry_code code = ferry_reader_open(config->kafka, (struct ferry_strings){names, 1}, false, &reader, error);
-    if (code == FERRY_TOPIC_UNKNOWN)
-        return FERRY_OK;
-    if (code != FERRY_OK)
-        return code;
-    int64_t quiet_since_ms = ferry_clock_mono_ms();
-    while (!ferry_reader_ended(reader) && code == FERRY_OK) {
-        struct ferry_fetched *fetched = ferry_consumer_poll(reader, POLL_MS);
-        if (fetched != NULL) {
-            quiet_since_ms = ferry_clock_mono_ms();
-            visit_record(&fetched->record, run, visit, context);
-        } else if (ferry_clock_mono_ms() - quiet_since_ms > LOOK_MS) {
-            code = ferry_fail(error, FERRY_KAFKA, "%s: nothing came for %d s; may this user read it?", topic,
-                              LOOK_MS / 1000);
-        }
-        ferry_fetched_free(fetched);
-    }
-    ferry_consumer_close(reader);
+    struct ferry_scan *scan = NULL;
+    const struct ferry_survey_caller caller = {.look_ms = LOOK_MS};
+    enum ferry_code code = ferry_scan_open(config->kafka, (struct ferry_properties){NULL, 0}, &scan, error);
+    if (code == FERRY_OK)
+        code = ferry_journal_read(scan, &config->topics, run, &caller, visit, context, error);
+    ferry_scan_close(scan);
     return code;
 }

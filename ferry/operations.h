@@ -9,9 +9,7 @@
 #ifndef FERRY_OPERATIONS_H
 #define FERRY_OPERATIONS_H
 
-#include "core/config.h"
-
-struct json_t;
+#include "core/survey/journal.h"
 
 /* One run of one command. Everything is borrowed until ferry_operations_close. */
 struct ferry_operation {
@@ -42,11 +40,9 @@ FERRY_NODISCARD enum ferry_code ferry_operations_note(struct ferry_operations *j
 /* NULL is allowed. */
 void ferry_operations_close(struct ferry_operations *journal);
 
-/* Hands out the records of one run in their order, or of all runs (`run` NULL; in order within each), to the present
- * end of the topic. A value that is no JSON object is left out. A topic that is missing has no records. */
-typedef void ferry_operations_fn(void *context, const struct json_t *record);
+/* ferry_journal_read with a client of its own. */
 FERRY_NODISCARD enum ferry_code ferry_operations_read(const struct ferry_config *config, const char *run,
-                                                      ferry_operations_fn *visit, void *context,
+                                                      ferry_journal_fn *visit, void *context,
                                                       struct ferry_error *error);
 
 /* Appends the value of a record. Pure; for ferry_operations_note and for tests. */

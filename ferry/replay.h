@@ -11,10 +11,10 @@
 #define FERRY_REPLAY_H
 
 #include "core/arena.h"
+#include "core/survey/selection.h"
 #include "ferry/console.h"
 #include "ferry/operations.h"
 #include "ferry/replay_track.h"
-#include "ferry/selection.h"
 
 struct ferry_replay {
     const char *run;

@@ -253,12 +253,12 @@ static enum ferry_code take_routes(struct outlet *outlet, struct ferry_error *er
     const struct ferry_replay *replay = outlet->replay;
     const struct ferry_route_config *route;
     size_t count = 0;
-    while (ferry_cli_route(replay->config, replay->to_worker, count) != NULL)
+    while (ferry_config_route(replay->config, replay->to_worker, count) != NULL)
         count++;
     outlet->routes = calloc(count + 1, sizeof *outlet->routes);
     if (outlet->routes == NULL)
         return no_memory(error);
-    while ((route = ferry_cli_route(replay->config, replay->to_worker, outlet->route_count)) != NULL)
+    while ((route = ferry_config_route(replay->config, replay->to_worker, outlet->route_count)) != NULL)
         outlet->routes[outlet->route_count++] = (struct route){route->name, route->events};
     return FERRY_OK;
 }
@@ -268,7 +268,7 @@ enum ferry_code ferry_replay_open_worker(struct ferry_replay *replay, struct fer
 {
     if (!ferry_cli_is_worker(replay->to_worker))
         return ferry_fail(error, FERRY_USAGE, "--to-worker is one of slack, mail, automation");
-    if (ferry_cli_route(replay->config, replay->to_worker, 0) == NULL)
+    if (ferry_config_route(replay->config, replay->to_worker, 0) == NULL)
         return ferry_fail(error, FERRY_CONFIG, "%s: %s has no routes", replay->config->file, replay->to_worker);
     char topic[256];
     snprintf(topic, sizeof topic, "%s.%s.retry", replay->config->topics.internal, replay->to_worker);

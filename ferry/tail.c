@@ -7,12 +7,12 @@
 #include "core/buffer.h"
 #include "core/clock.h"
 #include "core/program.h"
+#include "core/survey/selection.h"
 #include "core/utf8.h"
 #include "ferry/cli.h"
 #include "ferry/command.h"
 #include "ferry/console.h"
 #include "ferry/options.h"
-#include "ferry/selection.h"
 
 static const char usage[] =
     "usage: ferry tail [-c FILE] [--event GLOB] [--from TIME] [--where JQ] [OPTION]...\n"

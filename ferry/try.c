@@ -120,7 +120,7 @@ static int no_such_route(const struct attempt *attempt)
     const struct ferry_route_config *route;
     size_t count = 0;
     for (size_t w = 0; w < WORKERS; w++)
-        for (size_t i = 0; (route = ferry_cli_route(attempt->loaded, workers[w].name, i)) != NULL; i++)
+        for (size_t i = 0; (route = ferry_config_route(attempt->loaded, workers[w].name, i)) != NULL; i++)
             fprintf(stderr, "%s  %s/%s\n", count++ == 0 ? "there are:\n" : "", workers[w].name, route->name);
     if (count == 0)
         fprintf(stderr, "%s has none\n", attempt->config);
@@ -133,7 +133,7 @@ static int find_route(struct attempt *attempt)
     for (size_t w = 0; w < WORKERS; w++) {
         if (strcmp(workers[w].name, attempt->worker) != 0)
             continue;
-        for (size_t i = 0; (route = ferry_cli_route(attempt->loaded, workers[w].name, i)) != NULL; i++)
+        for (size_t i = 0; (route = ferry_config_route(attempt->loaded, workers[w].name, i)) != NULL; i++)
             if (strcmp(route->name, attempt->route) == 0)
                 attempt->found = route;
         if (attempt->found != NULL)

@@ -106,17 +106,17 @@ static enum ferry_code describe(rd_kafka_t *client, const char *group, int timeo
     return note_members(groups[0], arena, out) ? FERRY_OK : ferry_fail(error, FERRY_MEMORY, "out of memory");
 }
 
-enum ferry_code ferry_group_look(struct ferry_properties common, const char *group, struct ferry_partition *partitions,
-                                 size_t count, int timeout_ms, struct ferry_arena *arena, struct ferry_group *out,
-                                 struct ferry_error *error)
+enum ferry_code ferry_group_look(struct ferry_properties common, struct ferry_properties overrides, const char *group,
+                                 struct ferry_partition *partitions, size_t count, int timeout_ms,
+                                 struct ferry_arena *arena, struct ferry_group *out, struct ferry_error *error)
 {
     const struct ferry_kafka_setting owned[] = {
         {"group.id", group}, {"enable.auto.commit", "false"}, {"enable.auto.offset.store", "false"}, {NULL, NULL}};
     FERRY_CLEANUP(close_client) rd_kafka_t *client = NULL;
     rd_kafka_conf_t *conf;
     int64_t until_ms = ferry_clock_mono_ms() + timeout_ms;
-    enum ferry_code code = ferry_kafka_conf((struct ferry_kafka_settings){defaults, owned}, common,
-                                            (struct ferry_properties){NULL, 0}, &conf, error);
+    enum ferry_code code =
+        ferry_kafka_conf((struct ferry_kafka_settings){defaults, owned}, common, overrides, &conf, error);
     if (code == FERRY_OK)
         code = ferry_kafka_client(RD_KAFKA_CONSUMER, conf, &client, error);
     if (code == FERRY_OK)

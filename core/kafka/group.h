@@ -18,12 +18,12 @@ struct ferry_group {
     size_t member_count;
 };
 
-/* Looks at a group and puts the group's commit into the `offset` of each partition, -1 where it has none. The rest of
- * what is said lives in `arena`. Fails with FERRY_KAFKA: no answer in `timeout_ms`, or not allowed (the text says which
- * right is missing). */
-FERRY_NODISCARD enum ferry_code ferry_group_look(struct ferry_properties common, const char *group,
-                                                 struct ferry_partition *partitions, size_t count, int timeout_ms,
-                                                 struct ferry_arena *arena, struct ferry_group *out,
+/* `overrides` win over `common`. Looks at a group and puts the group's commit into the `offset` of each partition, -1
+ * where it has none. The rest of what is said lives in `arena`. Fails with FERRY_KAFKA: no answer in `timeout_ms`, or
+ * not allowed (the text says which right is missing). */
+FERRY_NODISCARD enum ferry_code ferry_group_look(struct ferry_properties common, struct ferry_properties overrides,
+                                                 const char *group, struct ferry_partition *partitions, size_t count,
+                                                 int timeout_ms, struct ferry_arena *arena, struct ferry_group *out,
                                                  struct ferry_error *error);
 
 #endif

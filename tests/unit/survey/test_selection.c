@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "ferry/selection.h"
+#include "core/survey/selection.h"
 
 #define HEADER(header, text)                                   \
     {                                                          \

@@ -1,4 +1,4 @@
-#include "ferry/selection.h"
+#include "core/survey/selection.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* Which records of Kafka a command is about: `--event --id --tenant --where`, and the topics where they can lie. */
-#ifndef FERRY_SELECTION_H
-#define FERRY_SELECTION_H
+#ifndef FERRY_CORE_SURVEY_SELECTION_H
+#define FERRY_CORE_SURVEY_SELECTION_H
 
 #include "core/arena.h"
 #include "core/kafka/scan.h"

@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "core/route.h"
-#include "ferry/console.h"
-#include "ferry/dlq.h"
-#include "ferry/operations.h"
+#include "core/survey/dlq.h"
+#include "core/survey/journal.h"
 
-enum { LOOK_MS = 9000, QUIET_MS = 10000 };
+enum { QUIET_MS = 10000 };
 #define BEFORE_MS INT64_C(3600000) /* clocks of workers may differ: --from begins to read so much earlier */
 
 /* ---- the topics ---- */
@@ -31,14 +31,16 @@ static const char *name_topic(struct ferry_dlq *dlq, const char *worker, const c
     return copy != NULL ? copy : "";
 }
 
-enum ferry_code ferry_dlq_open(const struct ferry_config *config, struct ferry_dlq *dlq, struct ferry_error *error)
+enum ferry_code ferry_dlq_open(const struct ferry_config *config, struct ferry_properties overrides,
+                               const struct ferry_survey_caller *caller, struct ferry_dlq *dlq,
+                               struct ferry_error *error)
 {
     const struct ferry_scan_topic *topics;
     size_t count;
-    *dlq = (struct ferry_dlq){.config = config};
-    enum ferry_code code = ferry_scan_open(config->kafka, (struct ferry_properties){NULL, 0}, &dlq->scan, error);
+    *dlq = (struct ferry_dlq){.config = config, .overrides = overrides, .caller = caller};
+    enum ferry_code code = ferry_scan_open(config->kafka, overrides, &dlq->scan, error);
     if (code == FERRY_OK)
-        code = ferry_scan_topics(dlq->scan, LOOK_MS, &topics, &count, error);
+        code = ferry_scan_topics(dlq->scan, dlq->caller->look_ms, &topics, &count, error);
     if (code != FERRY_OK)
         return code;
     for (size_t i = 0; i < FERRY_DLQ_QUEUES; i++) {
@@ -180,9 +182,9 @@ static enum ferry_code find_spans(struct ferry_dlq *dlq, const struct ferry_dlq_
         for (int p = 0; is_meant(filter, &dlq->queues[i]) && p < dlq->queues[i].partitions; p++)
             spans[at++] = (struct ferry_span){.topic = dlq->queues[i].topic, .partition = p};
     int64_t from_ms = filter->from_ms > BEFORE_MS ? filter->from_ms - BEFORE_MS : FERRY_SCAN_EARLIEST;
-    enum ferry_code code = ferry_scan_offsets(dlq->scan, spans, count, from_ms, LOOK_MS, begins, error);
+    enum ferry_code code = ferry_scan_offsets(dlq->scan, spans, count, from_ms, dlq->caller->look_ms, begins, error);
     if (code == FERRY_OK)
-        code = ferry_scan_offsets(dlq->scan, spans, count, FERRY_SCAN_END, LOOK_MS, ends, error);
+        code = ferry_scan_offsets(dlq->scan, spans, count, FERRY_SCAN_END, dlq->caller->look_ms, ends, error);
     if (code != FERRY_OK)
         return code;
     for (size_t i = 0; i < count; i++) {
@@ -225,8 +227,7 @@ struct collection {
     struct ferry_dlq *dlq;
     const struct ferry_dlq_filter *filter;
     struct ferry_letters *letters;
-    struct ferry_progress progress;
-    int64_t seen;
+    int64_t seen, total;
 };
 
 /* Another CloudEvents producer's event has no canonical name with it: its type stands in. */
@@ -271,7 +272,8 @@ static enum ferry_code collect(void *context, const struct ferry_scanned *found,
         !keep(collection, &letter))
         code = ferry_fail(error, FERRY_MEMORY, "out of memory");
     ferry_fetched_free(found->fetched);
-    ferry_progress_show(&collection->progress, ++collection->seen);
+    if (++collection->seen < collection->total)
+        ferry_survey_progress(collection->dlq->caller, collection->seen, collection->total);
     return code;
 }
 
@@ -316,18 +318,18 @@ enum ferry_code ferry_dlq_collect(struct ferry_dlq *dlq, const struct ferry_dlq_
     enum ferry_code code = find_spans(dlq, filter, &spans, &count, error);
     if (code != FERRY_OK)
         return code;
-    struct collection collection = {.dlq = dlq, .filter = filter, .letters = letters, .progress.what = "reading"};
+    struct collection collection = {.dlq = dlq, .filter = filter, .letters = letters};
     for (size_t i = 0; i < count; i++)
-        collection.progress.total += spans[i].end - spans[i].next;
+        collection.total += spans[i].end - spans[i].next;
     const struct ferry_visitor visitor = {"dead letters: ", QUIET_MS, collect, &collection};
-    code = ferry_console_read(dlq->scan, spans, count, &visitor, error);
-    ferry_progress_end(&collection.progress);
+    code = ferry_survey_read(dlq->scan, spans, count, &visitor, dlq->caller, error);
+    ferry_survey_progress(dlq->caller, collection.total, collection.total);
     if (code != FERRY_OK)
         return code;
     if (letters->count > 0) {
         ferry_letters_sort(letters);
         struct application application = {dlq, letters};
-        code = ferry_operations_read(dlq->config, NULL, apply, &application, error);
+        code = ferry_journal_read(dlq->scan, &dlq->config->topics, NULL, dlq->caller, apply, &application, error);
     }
     if (code == FERRY_OK)
         code = check_names(dlq, filter, letters, error);
@@ -375,7 +377,7 @@ enum ferry_code ferry_dlq_read(struct ferry_dlq *dlq, const struct ferry_letters
     }
     struct reading reading = {dlq, letters, visit, context};
     const struct ferry_visitor visitor = {"dead letters: ", QUIET_MS, pass_on, &reading};
-    return ferry_console_read(dlq->scan, spans, count, &visitor, error);
+    return ferry_survey_read(dlq->scan, spans, count, &visitor, dlq->caller, error);
 }
 
 /* ---- counting ---- */
@@ -467,7 +469,7 @@ enum ferry_code ferry_dlq_count(struct ferry_dlq *dlq, int64_t counts[FERRY_DLQ_
     for (size_t i = 0; i < tally.span_count; i++)
         found[queue_of(dlq, ferry_slice_from(spans[i].topic))] += spans[i].end - spans[i].next;
     if (tally.span_count > 0)
-        code = ferry_operations_read(dlq->config, NULL, note_record, &tally, error);
+        code = ferry_journal_read(dlq->scan, &dlq->config->topics, NULL, dlq->caller, note_record, &tally, error);
     if (code == FERRY_OK && tally.failed)
         code = ferry_fail(error, FERRY_MEMORY, "out of memory");
     if (code == FERRY_OK) {

@@ -1,16 +1,14 @@
 /* Looking at the workers' groups from outside. A worker reads the topics where the events of its routes can lie; of
  * each partition that is not at its end the first record that is not settled is fetched, for its age. */
-#include "ferry/lag.h"
+#include "core/survey/lag.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "core/hash.h"
-#include "ferry/cli.h"
-#include "ferry/console.h"
-#include "ferry/selection.h"
+#include "core/survey/selection.h"
 
-enum { LOOK_MS = 9000, QUIET_MS = 8000 };
+enum { QUIET_MS = 8000 };
 
 /* What a configuration says of a worker. */
 struct worker {
@@ -25,7 +23,7 @@ static enum ferry_code any_glob_reads(const struct ferry_config *config, const s
 {
     *reads = false;
     const struct ferry_route_config *route;
-    for (size_t r = 0; (route = ferry_cli_route(config, worker->name, r)) != NULL && !*reads; r++) {
+    for (size_t r = 0; (route = ferry_config_route(config, worker->name, r)) != NULL && !*reads; r++) {
         for (size_t i = 0; i < route->events.count && !*reads; i++) {
             FERRY_CLEANUP(ferry_selection_end) struct ferry_selection selection = {.event = route->events.items[i]};
             enum ferry_code code = ferry_selection_begin(&selection, error);
@@ -42,7 +40,7 @@ static enum ferry_code find_partitions(struct ferry_dlq *dlq, const struct worke
 {
     const struct ferry_scan_topic *topics;
     size_t topic_count, room = 0;
-    enum ferry_code code = ferry_scan_topics(dlq->scan, LOOK_MS, &topics, &topic_count, error);
+    enum ferry_code code = ferry_scan_topics(dlq->scan, dlq->caller->look_ms, &topics, &topic_count, error);
     for (size_t t = 0; code == FERRY_OK && t < topic_count; t++)
         room += (size_t)topics[t].partitions;
     if (code == FERRY_OK)
@@ -75,8 +73,8 @@ static enum ferry_code look_at_group(struct ferry_dlq *dlq, const struct ferry_d
         list[i] = (struct ferry_partition){out->partitions[i].topic, out->partitions[i].partition, -1};
     for (size_t i = 0; i < retries; i++)
         list[out->partition_count + i] = (struct ferry_partition){queue->retry, (int32_t)i, -1};
-    enum ferry_code code =
-        ferry_group_look(dlq->config->kafka, out->group, list, count, LOOK_MS, &dlq->arena, &out->state, error);
+    enum ferry_code code = ferry_group_look(dlq->config->kafka, dlq->overrides, out->group, list, count,
+                                            dlq->caller->look_ms, &dlq->arena, &out->state, error);
     if (code != FERRY_OK)
         return code;
     for (size_t i = 0; i < out->partition_count; i++)
@@ -96,9 +94,10 @@ static enum ferry_code bound_spans(struct ferry_dlq *dlq, struct ferry_span *spa
     int64_t *ends = ferry_arena_new_array(&dlq->arena, count, sizeof *ends);
     if (begins == NULL || ends == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    enum ferry_code code = ferry_scan_offsets(dlq->scan, spans, count, FERRY_SCAN_EARLIEST, LOOK_MS, begins, error);
+    enum ferry_code code =
+        ferry_scan_offsets(dlq->scan, spans, count, FERRY_SCAN_EARLIEST, dlq->caller->look_ms, begins, error);
     if (code == FERRY_OK)
-        code = ferry_scan_offsets(dlq->scan, spans, count, FERRY_SCAN_END, LOOK_MS, ends, error);
+        code = ferry_scan_offsets(dlq->scan, spans, count, FERRY_SCAN_END, dlq->caller->look_ms, ends, error);
     for (size_t i = 0; code == FERRY_OK && i < count; i++) {
         spans[i].next = spans[i].next > begins[i] ? spans[i].next : begins[i];
         spans[i].end = ends[i];
@@ -150,7 +149,8 @@ static enum ferry_code measure(struct ferry_dlq *dlq, const struct worker *worke
         spans[i].end = partition->lag > 0 ? spans[i].next + 1 : spans[i].next; /* the first one alone */
     }
     const struct ferry_visitor visitor = {"", QUIET_MS, note_oldest, out};
-    return code == FERRY_OK ? ferry_console_read(dlq->scan, spans, out->partition_count, &visitor, error) : code;
+    return code == FERRY_OK ? ferry_survey_read(dlq->scan, spans, out->partition_count, &visitor, dlq->caller, error)
+                            : code;
 }
 
 /* ---- retries ---- */
@@ -224,7 +224,7 @@ static enum ferry_code count_retries(struct ferry_dlq *dlq, const struct ferry_d
     const struct ferry_visitor visitor = {"", QUIET_MS, note_retry, &tally};
     enum ferry_code code = bound_spans(dlq, spans, count, error);
     if (code == FERRY_OK)
-        code = ferry_console_read(dlq->scan, spans, count, &visitor, error);
+        code = ferry_survey_read(dlq->scan, spans, count, &visitor, dlq->caller, error);
     if (code == FERRY_OK && tally.failed)
         code = ferry_fail(error, FERRY_MEMORY, "out of memory");
     if (code == FERRY_OK)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "core/clock.h"
-#include "ferry/dlq.h"
+#include "core/survey/dlq.h"
 
 #define SKEW_MS INT64_C(300000) /* by which the clocks of a worker and of an operator may differ */
 
