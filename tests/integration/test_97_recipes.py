@@ -1,0 +1,183 @@
+"""The recipes of docs/recipes, each as its page has it: configuration, files, commands and what comes of them are read from
+the page; only addresses are exchanged for those of the suite's Kafka and of stand-ins (support/pages.py says how a page is
+marked). What cannot run here is at least loaded, and its page says so."""
+import json
+import os
+import re
+import subprocess
+import uuid
+
+import pytest
+import yaml
+
+from support import pages
+from support.ferry import BIN, SECRET
+from support.http import Answer, Crm, QlikTenant, Slack
+from support.process import free_port, holds
+from support.smtp import PASSWORD
+
+FOLDER = pages.ROOT / "docs" / "recipes"
+RECIPES = {p.stem: p for p in sorted(FOLDER.glob("*.md")) if p.stem != "README"}
+RUNNING = [name for name, path in RECIPES.items() if pages.read(path).has("run")]
+# Secrets that recipes name; what is an address is the stand-in's.
+SECRETS = {"QLIK_WEBHOOK_SECRET": SECRET, "GITHUB_SECRET": "github-secret-of-the-tests", "STRIPE_SECRET": "whsec_of-the-tests",
+           "IFTTT_KEY": "ifttt-key-of-32-characters-or-more", "FAVOURITE_KEY": "favourite-key-of-32-characters-or-so",
+           "SMTP_PASSWORD": PASSWORD, "KAFKA_KEY": "key", "KAFKA_SECRET": "secret",
+           "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T000/B000/XXX"}
+
+
+class Tenant(QlikTenant):
+    """A tenant that knows everybody by the same names."""
+
+    def __init__(self):
+        super().__init__()
+        for kind, name in (("users", "Ada Lovelace"), ("apps", "Sales overview"), ("spaces", "Finance")):
+            self.on(f"/api/v1/{kind}/.*", lambda _request, name=name: Answer(200, {"name": name}))
+
+
+class Scene:
+    """A recipe's programs, files and stand-ins."""
+
+    def __init__(self, page, kafka, prefix, make, stand_ins):
+        self.page, self.kafka, self.stand_ins = page, kafka, stand_ins
+        self.listen = f"127.0.0.1:{free_port()}"
+        self.exchanges = {"127.0.0.1:9092": kafka.bootstrap, "127.0.0.1:8080": self.listen,
+                          "https://acme.eu.qlikcloud.com": stand_ins["qlik"].url, "https://crm.example.com": stand_ins["crm"].url}
+        if "mail" in stand_ins:
+            self.exchanges["smtps://mail.example.com:465"] = stand_ins["mail"].url
+        self.prefix = prefix
+        config = yaml.safe_load(self.exchange(page.block("ferry.yaml").text))
+        env = {**SECRETS, "SLACK_WEBHOOK_URL": stand_ins["slack"].hook(), "CRM_AUTH": stand_ins["crm"].authorization,
+               "QLIK_EXECUTION_TOKEN": stand_ins["qlik"].token, "QLIK_API_KEY": stand_ins["qlik"].api_key}
+        self.ferry = make(config, self.private(config), env=env)
+        for block in page.blocks:
+            if block.is_file and block.role != "ferry.yaml":
+                (self.ferry.folder / block.role).write_text(self.exchange(block.text), encoding="utf-8")
+
+    def exchange(self, text):
+        """The page's text with the addresses and the topics of this test."""
+        for name, ours in self.exchanges.items():
+            text = text.replace(name, ours)
+        return re.sub(r"(?<![\w.-])qlik(\\*)\.(?=[a-z{*(\\])", rf"{self.prefix}\1.", text)
+
+    def private(self, config):
+        """What keeps this recipe's programs apart from those of other tests on the same machine and Kafka."""
+        change = {"topics": {"internal": self.prefix, "other": f"{self.prefix}.other", "create": "routed", "partitions": 1,
+                             "replication": 1, "name": self.prefix + ".{event}"},
+                  "kafka": self.kafka.client(), "ca_file": str(self.stand_ins["authority"].certificate)}
+        if name := config.get("topics", {}).get("name"):
+            change["topics"]["name"] = name
+        change["bridge"] = {"listen": self.listen, "spool": {"directory": "spool"}}
+        for worker in {"slack", "mail", "automation"} & set(config):
+            change[worker] = {"group": f"{self.prefix}-{worker}"}
+        return change
+
+    def start(self):
+        sections = [s for s in ("slack", "mail", "automation", "bridge") if s in self.ferry.config]
+        for program in [self.ferry.launch(section) for section in sections]:
+            program.wait_ready(60)
+
+    def run(self, block):
+        """The commands of a block; what they print."""
+        env = {**os.environ, **self.ferry.env, "PATH": f"{BIN}:{os.environ['PATH']}"}
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", self.exchange(block.text)], cwd=self.ferry.folder, env=env,
+                              capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, f"{block}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    # ------------------------------------------------------------------------------------------- what came of it
+
+    def effects(self, kind):
+        """What the stand-in of that name was sent, as the pages write it, in order."""
+        if kind == "slack":
+            return [m["text"] for m in self.stand_ins["slack"].messages()]
+        if kind == "mail":
+            return [print_mail(m) for m in self.stand_ins["mail"].mails()]
+        if kind == "qlik":
+            return [print_request(r) for r in self.stand_ins["qlik"].executions()]
+        return [print_request(r) for r in self.stand_ins[kind].requests()]
+
+    def wait_for_effects(self, kind, count):
+        if kind == "slack":
+            self.stand_ins["slack"].wait_for(count, "/services/.*")
+        elif kind == "qlik":
+            self.stand_ins["qlik"].wait_for(count, ".*/actions/execute")
+        else:
+            self.stand_ins[kind].wait_for(count)
+
+
+def print_mail(mail):
+    head = "".join(f"{name}: {mail[name]}\n" for name in ("From", "To", "Subject"))
+    return head + "\n" + mail.get_body(("plain",)).get_content()
+
+
+def print_request(request):
+    head = "".join(f"{name}: {value}\n" for name, value in sorted(request.headers.items()))
+    return f"{request.method} {request.target}\n{head}\n{request.body.decode()}"
+
+
+def request_matches(expected, actual):
+    """The request line, the headers that the page names, and the body: as JSON where it is."""
+    (head, body), (got_head, got_body) = (text.replace("\r", "").partition("\n\n")[::2] for text in (expected, actual))
+    lines, got_lines = head.strip().split("\n"), got_head.strip().split("\n")
+    headers = all(any(pages.matches(line, got) for got in got_lines[1:]) for line in lines[1:])
+    return pages.matches(lines[0], got_lines[0]) and headers and body_matches(body.strip(), got_body)
+
+
+def body_matches(expected, actual):
+    try:
+        expected, actual = (json.dumps(json.loads(text), sort_keys=True, ensure_ascii=False) for text in (expected, actual))
+    except ValueError:
+        pass
+    return pages.matches(expected, actual)
+
+
+EFFECTS = {"slack": pages.matches, "mail": pages.matches, "qlik": request_matches, "crm": request_matches}
+
+
+@pytest.fixture
+def scene(kafka, prefix, make, mail_server, authority):
+    """scene(page) → its programs, running."""
+    with Slack() as slack, Tenant() as qlik, Crm() as crm:
+        stand_ins = {"slack": slack, "qlik": qlik, "crm": crm, "authority": authority}
+
+        def maker(page):
+            if page.has("mail"):
+                stand_ins["mail"] = mail_server("implicit")
+            made = Scene(page, kafka, f"{prefix}-{uuid.uuid4().hex[:6]}", make, stand_ins)
+            made.start()
+            return made
+        yield maker
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_a_recipe_does_what_its_page_says(scene, name):
+    page = pages.read(RECIPES[name])
+    stage, printed, expected = scene(page), None, {}
+    for block in page.blocks:
+        if block.role == "run":
+            printed = stage.run(block)
+        elif block.role == "output":
+            wanted = stage.exchange(block.text)
+            assert pages.matches(wanted, printed), f"{block}: printed was\n{printed}"
+        elif block.role in EFFECTS:
+            expected.setdefault(block.role, []).append(block)
+    assert expected or page.has("output"), f"{name}: nothing is said of what comes of it"
+    for kind, blocks in expected.items():
+        stage.wait_for_effects(kind, len(blocks))
+        holds(lambda: len(stage.effects(kind)) == len(blocks), 1, f"{name}: more {kind} than the page shows: {stage.effects(kind)}")
+        for block, got in zip(blocks, stage.effects(kind)):
+            assert EFFECTS[kind](stage.exchange(block.text), got), f"{block}: what came was\n{got}"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipes_configuration_is_whole_and_good(name, tmp_path):
+    """As it stands on the page, with nothing but its secrets."""
+    page = pages.read(RECIPES[name])
+    for block in page.blocks:
+        if block.is_file:
+            (tmp_path / block.role).write_text(block.text, encoding="utf-8")
+    env = {**os.environ, **SECRETS, **{n: "x" * 40 for n in ("CRM_AUTH", "QLIK_API_KEY", "QLIK_EXECUTION_TOKEN")}}
+    done = subprocess.run([BIN / "ferry", "check", "-c", "ferry.yaml"], cwd=tmp_path, env=env, capture_output=True, text=True,
+                          check=False, timeout=30)
+    assert done.returncode == 0 and done.stdout.strip() == "ferry.yaml: good", done.stdout + done.stderr
