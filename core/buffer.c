@@ -17,6 +17,13 @@ void ferry_buffer_done(struct ferry_buffer *buffer)
     *buffer = (struct ferry_buffer){.max = buffer->max};
 }
 
+void ferry_buffer_wipe(struct ferry_buffer *buffer)
+{
+    if (buffer->ptr != NULL)
+        explicit_bzero(buffer->ptr, buffer->capacity);
+    ferry_buffer_done(buffer);
+}
+
 void ferry_buffer_clear(struct ferry_buffer *buffer)
 {
     buffer->len = 0;

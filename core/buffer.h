@@ -22,6 +22,8 @@ struct ferry_buffer {
 void ferry_buffer_init(struct ferry_buffer *buffer, size_t max_bytes);
 /* Frees the bytes; the buffer may be initialized again. Fit for FERRY_CLEANUP. */
 void ferry_buffer_done(struct ferry_buffer *buffer);
+/* The same for a secret: its bytes are overwritten before. */
+void ferry_buffer_wipe(struct ferry_buffer *buffer);
 /* Empties, keeps the memory. */
 void ferry_buffer_clear(struct ferry_buffer *buffer);
 

@@ -13,6 +13,7 @@ enum {
     KEPT_CONNECTIONS = 64,
     CONNECT_TIMEOUT_MS = 10000,
     DEFAULT_TIMEOUT_MS = 30000, /* libcurl would take 0 as "for ever" */
+    DEFAULT_ANSWER_MAX = 64 * 1024,
 };
 
 struct ferry_client {
@@ -38,7 +39,7 @@ struct ferry_job *ferry_job_new(const struct ferry_client *client, int64_t timeo
         free(job);
         return NULL;
     }
-    ferry_buffer_init(&job->answer, FERRY_ANSWER_MAX);
+    ferry_buffer_init(&job->answer, DEFAULT_ANSWER_MAX);
     job->done = done;
     job->context = context;
     curl_easy_setopt(job->easy, CURLOPT_PRIVATE, job);
@@ -114,6 +115,7 @@ static void finish(struct ferry_job *job, CURLcode result)
                                   .body = ferry_buffer_slice(&job->answer),
                                   .truncated = job->truncated,
                                   .retry_after_ms = -1,
+                                  .date_ms = -1,
                                   .reason = ""};
     if (result != CURLE_OK)
         answer.reason = job->reason[0] != '\0' ? job->reason : curl_easy_strerror(result);

@@ -24,9 +24,10 @@ enum ferry_exchange {
 struct ferry_answer {
     enum ferry_exchange exchange;
     int status;              /* HTTP status or SMTP code; 0 without an answer */
-    struct ferry_slice body; /* cut at 64 KiB (`truncated`); SMTP: the last reply line if known */
+    struct ferry_slice body; /* cut at `answer_max` (`truncated`); SMTP: the last reply line if known */
     bool truncated;
     int64_t retry_after_ms; /* Retry-After in seconds or as a date; -1 without or when absurd */
+    int64_t date_ms;        /* the peer's clock: Date, by the wall, in whole seconds; -1 without */
     const char *reason;     /* libcurl's words when something failed; never a URL's secret part */
     double seconds;
 };
@@ -41,6 +42,7 @@ struct ferry_http_request {
     size_t header_count;
     struct ferry_slice body;
     int64_t timeout_ms; /* of the whole exchange; 0: 30 s */
+    size_t answer_max;  /* bytes of the answer's body; 0: 64 KiB */
 };
 
 /* One mail to one recipient. `message` is a whole RFC 5322 message with CRLF line ends. */
@@ -72,5 +74,7 @@ void ferry_client_stop(struct ferry_client *client);
 
 /* Is this URL http(s) and, unless `insecure`, TLS or loopback? Userinfo, controls and other schemes are refused. */
 FERRY_NODISCARD enum ferry_code ferry_url_check(const char *url, bool insecure, struct ferry_error *error);
+/* Do both name the same scheme, host and port (RFC 6454)? False where one is no URL or brings user or password. */
+bool ferry_url_same_origin(const char *a, const char *b);
 
 #endif

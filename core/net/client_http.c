@@ -20,10 +20,10 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct ferry_job *job = context;
     size_t len = size * count;
-    size_t room = FERRY_ANSWER_MAX - job->answer.len;
+    size_t room = job->answer.max - job->answer.len;
     ferry_buffer_add(&job->answer, ferry_slice_of(bytes, len < room ? len : room));
-    job->truncated |= len > room;
-    return job->truncated ? 0 : len; /* 0 ends the transfer: nobody reads on */
+    job->truncated |= len > room || job->answer.failed; /* no memory for it is no room either */
+    return job->truncated ? 0 : len;                    /* 0 ends the transfer: nobody reads on */
 }
 
 /* Retry-After (RFC 9110, 10.2.3): seconds, or a date. */
@@ -50,6 +50,15 @@ static int64_t retry_after_ms(CURL *easy)
     return seconds <= YEAR_S ? seconds * 1000 : -1;
 }
 
+static int64_t date_ms(CURL *easy)
+{
+    struct curl_header *header;
+    if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return -1;
+    time_t date = curl_getdate(header->value, NULL);
+    return date >= 0 ? (int64_t)date * 1000 : -1;
+}
+
 static void conclude(const struct ferry_job *job, CURLcode result, struct ferry_answer *answer)
 {
     (void)result;
@@ -62,6 +71,7 @@ static void conclude(const struct ferry_job *job, CURLcode result, struct ferry_
         answer->exchange = FERRY_EXCHANGE_ANSWERED;
         answer->status = (int)status;
         answer->retry_after_ms = retry_after_ms(job->easy);
+        answer->date_ms = date_ms(job->easy);
     } else if (sent_bytes > 0 && ready > 0) {
         answer->exchange = FERRY_EXCHANGE_IN_DOUBT;
     }
@@ -189,6 +199,8 @@ enum ferry_code ferry_client_http(struct ferry_client *client, const struct ferr
     if (job == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     set_rules(job, request->url);
+    if (request->answer_max > 0)
+        job->answer.max = request->answer_max;
     enum ferry_code code = set_body(job, request, error);
     if (code == FERRY_OK)
         code = add_headers(job, request, error);

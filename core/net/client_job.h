@@ -8,8 +8,6 @@
 #include "core/buffer.h"
 #include "core/net/client.h"
 
-enum { FERRY_ANSWER_MAX = 64 * 1024 };
-
 struct ferry_job {
     struct ferry_job *next;
     CURL *easy;

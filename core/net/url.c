@@ -65,3 +65,41 @@ enum ferry_code ferry_url_check(const char *url, bool insecure, struct ferry_err
         return ferry_fail(error, FERRY_CONFIG, "http to %s is not encrypted; use https, or say insecure: true", host);
     return FERRY_OK;
 }
+
+/* ---- origins ---- */
+
+struct origin {
+    char *scheme;
+    char *host;
+    char *port;
+};
+
+static void free_origin(struct origin *origin)
+{
+    curl_free(origin->scheme);
+    curl_free(origin->host);
+    curl_free(origin->port);
+}
+
+/* False when `url` has none, or more before its host than a link has. */
+static bool read_origin(const char *url, struct origin *origin)
+{
+    FERRY_CLEANUP(free_url) CURLU *parsed = curl_url();
+    FERRY_CLEANUP(free_part) char *user = NULL;
+    FERRY_CLEANUP(free_part) char *password = NULL;
+    return parsed != NULL && !has_controls(url) && has_authority(url) &&
+           curl_url_set(parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS) == CURLUE_OK &&
+           curl_url_get(parsed, CURLUPART_USER, &user, 0) != CURLUE_OK &&
+           curl_url_get(parsed, CURLUPART_PASSWORD, &password, 0) != CURLUE_OK &&
+           curl_url_get(parsed, CURLUPART_SCHEME, &origin->scheme, 0) == CURLUE_OK &&
+           curl_url_get(parsed, CURLUPART_HOST, &origin->host, 0) == CURLUE_OK &&
+           curl_url_get(parsed, CURLUPART_PORT, &origin->port, CURLU_DEFAULT_PORT) == CURLUE_OK;
+}
+
+bool ferry_url_same_origin(const char *a, const char *b)
+{
+    FERRY_CLEANUP(free_origin) struct origin left = {NULL, NULL, NULL};
+    FERRY_CLEANUP(free_origin) struct origin right = {NULL, NULL, NULL};
+    return read_origin(a, &left) && read_origin(b, &right) && strcmp(left.scheme, right.scheme) == 0 &&
+           strcasecmp(left.host, right.host) == 0 && strcmp(left.port, right.port) == 0;
+}

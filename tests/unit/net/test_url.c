@@ -85,6 +85,28 @@ static void a_message_does_not_repeat_the_secret_part(void **state)
     }
 }
 
+static void links_of_one_origin_are_told_from_those_that_lead_elsewhere(void **state)
+{
+    (void)state;
+    static const char tenant[] = "https://acme.eu.qlikcloud.com";
+    static const char *const same[] = {"https://acme.eu.qlikcloud.com/api/v1/audits?next=x",
+                                       "https://ACME.eu.qlikcloud.com:443/", "HTTPS://acme.eu.qlikcloud.com"};
+    static const char *const other[] = {"http://acme.eu.qlikcloud.com/api",
+                                        "https://acme.eu.qlikcloud.com:8443/api",
+                                        "https://acme.eu.qlikcloud.com.example.com/api",
+                                        "https://acme.eu.qlikcloud.com@example.com/",
+                                        "https://user:word@acme.eu.qlikcloud.com/",
+                                        "https://example.com/acme.eu.qlikcloud.com",
+                                        "https://acme.eu.qlikcloud.com/a b",
+                                        "//acme.eu.qlikcloud.com/api",
+                                        "/api",
+                                        ""};
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+        assert_true(ferry_url_same_origin(tenant, same[i]));
+    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
+        assert_false(ferry_url_same_origin(tenant, other[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +114,7 @@ int main(void)
         cmocka_unit_test(http_is_allowed_to_loopback_or_when_it_is_said),
         cmocka_unit_test(other_schemes_users_and_controls_are_refused),
         cmocka_unit_test(a_message_does_not_repeat_the_secret_part),
+        cmocka_unit_test(links_of_one_origin_are_told_from_those_that_lead_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
