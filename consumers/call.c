@@ -154,6 +154,7 @@ static void settle(struct ferry_engine *engine, struct ferry_task *task, const s
 {
     struct ferry_verdict verdict = {.retry_after_ms = -1};
     engine->channel->settle(task->generation->config, task->index, answer, &task->effect, &verdict);
+    ferry_task_tell_answer(engine, task, answer, &verdict);
     ferry_engine_lock(engine);
     if (answer->status == TOO_MANY_REQUESTS)
         ferry_task_close_caps(engine, task, answer->retry_after_ms);
@@ -219,6 +220,7 @@ void ferry_call_begin(struct ferry_engine *engine, struct ferry_task *task)
     if (!task->follow) {
         task->effect.attempt = ++task->attempts;
         task->called_ms = ferry_clock_mono_ms();
+        ferry_task_tell_call(engine, task);
     }
     task->reserved = false;
     struct ferry_call *call = hand_over(engine, task);

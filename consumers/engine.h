@@ -251,6 +251,7 @@ struct ferry_engine {
     const struct ferry_channel *channel;
     struct ferry_metrics *metrics;
     struct ferry_client *client;
+    struct ferry_teller *teller;     /* NULL: nobody is told */
     struct ferry_consumer *consumer; /* of the poller */
     char *dead_letter_topic;
     char *effects_topic;
@@ -609,6 +610,14 @@ void ferry_claim_withdraw(struct ferry_engine *engine, const struct ferry_task *
 void ferry_claim_read(struct ferry_engine *engine, const struct ferry_record *record);
 /* The lease and the window that the configuration says. The lock is held. */
 void ferry_claim_set_terms(struct ferry_engine *engine, const struct ferry_config *config);
+
+/* ---- tell.c: to the channel's teller; the task belongs to the caller; no lock ---- */
+
+void ferry_task_tell_call(struct ferry_engine *engine, const struct ferry_task *task);
+void ferry_task_tell_answer(struct ferry_engine *engine, const struct ferry_task *task,
+                            const struct ferry_answer *answer, const struct ferry_verdict *verdict);
+void ferry_task_tell_outcome(struct ferry_engine *engine, const struct ferry_task *task, enum ferry_outcome outcome,
+                             enum ferry_code code, const char *reason);
 
 /* ---- report.c ---- */
 

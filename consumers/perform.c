@@ -236,6 +236,8 @@ static bool is_wanted(struct trial *trial)
         code = ferry_expression_true(trial->compiled->when, trial->view, &wanted, &trial->error);
     if (code != FERRY_OK)
         return fail(trial, code);
+    if (!wanted)
+        ferry_task_tell_outcome(trial->engine, trial->task, FERRY_OUTCOME_SKIPPED, FERRY_OK, "`when` does not want it");
     return wanted || leave(trial);
 }
 

@@ -100,6 +100,7 @@ void ferry_report_outcome(struct ferry_engine *engine, const struct ferry_task *
     char words[512];
     ferry_mask_addresses(ferry_slice_from(reason), words, sizeof words);
     count_outcome(engine, task, outcome, code);
+    ferry_task_tell_outcome(engine, task, outcome, code, words);
     int64_t since_ms = task->called_ms != 0 ? task->called_ms : task->started_ms;
     ferry_log(failed ? FERRY_LOG_WARN : FERRY_LOG_INFO, "effect",
               FERRY_FIELDS(ferry_field_slice("id", event->id), ferry_field_slice("event", event->canonical),

@@ -14,7 +14,8 @@
 enum {
     LOOK_AROUND_MS = 1000, /* between two looks at the producer */
     CREATE_AGAIN_MS = 30000,
-    LAST_LETTERS_MS = 1000
+    LAST_LETTERS_MS = 1000,
+    LAST_NEWS_MS = 500
 };
 
 struct worker {
@@ -96,17 +97,39 @@ static enum ferry_code start_lookup(struct worker *worker, const struct ferry_co
     return code == FERRY_OK ? code : ferry_fail(error, code, "names cannot be looked up");
 }
 
+static enum ferry_code start_telling(struct worker *worker, const struct ferry_config *config,
+                                     struct ferry_error *error)
+{
+    const struct ferry_telling *telling = worker->engine.channel->telling;
+    if (telling == NULL)
+        return FERRY_OK;
+    worker->engine.teller = telling->open(worker->metrics);
+    if (worker->engine.teller == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    telling->tend(worker->engine.teller, config);
+    return FERRY_OK;
+}
+
+/* The main thread alone replaces the configuration, so it may read it. */
+static void tend_telling(struct worker *worker)
+{
+    if (worker->engine.teller != NULL)
+        worker->engine.channel->telling->tend(worker->engine.teller, worker->engine.current->config);
+}
+
 static enum ferry_code start_clients(struct worker *worker, const struct ferry_config *config,
                                      struct ferry_error *error)
 {
     struct ferry_engine *engine = &worker->engine;
     const struct ferry_channel *channel = engine->channel;
-    const struct ferry_admin admin = {worker->metrics, is_ready, engine};
+    const struct ferry_admin admin = {.metrics = worker->metrics, .ready = is_ready, .context = engine};
     enum ferry_code code = ferry_client_start(channel->ca_file(config), &engine->client, error);
     if (code == FERRY_OK)
         code = start_lookup(worker, config, error);
     if (code == FERRY_OK)
         code = ferry_engine_open_producer(engine, error);
+    if (code == FERRY_OK)
+        code = start_telling(worker, config, error);
     if (code == FERRY_OK)
         code = ferry_admin_listener_start(&channel->worker(config)->admin, &admin, &worker->admin, error);
     if (code != FERRY_OK)
@@ -161,6 +184,7 @@ static void serve(struct worker *worker)
             break;
         case FERRY_SIGNAL_NONE:
             ferry_engine_mend_producer(&worker->engine);
+            tend_telling(worker);
             create_topics(worker);
             break;
         }
@@ -213,6 +237,8 @@ static void stop(struct worker *worker, int64_t timeout_ms)
                       FERRY_NO_FIELDS);
         ferry_producer_close(engine->producer);
     }
+    if (engine->teller != NULL) /* the last reports were news too */
+        engine->channel->telling->close(engine->teller, LAST_NEWS_MS);
     if (worker->admin != NULL)
         ferry_listener_stop(worker->admin);
     ferry_engine_done(engine);

@@ -11,6 +11,7 @@
 
 #include "core/config.h"
 #include "core/event.h"
+#include "core/metrics.h"
 #include "core/net/client.h"
 #include "core/program.h"
 #include "core/template.h"
@@ -117,6 +118,44 @@ struct ferry_joining {
     void (*join)(const struct ferry_slice *bodies, size_t count, struct ferry_buffer *out);
 };
 
+/* What becomes of an event on a route, as it happens; borrowed during the call. */
+enum ferry_news_kind {
+    FERRY_NEWS_CALL,   /* an attempt begins */
+    FERRY_NEWS_ANSWER, /* an exchange has ended; the verdict on it may be that another one follows */
+    FERRY_NEWS_OUTCOME /* what ferry_effects_total counts, but `done`, which was news with its answer */
+};
+struct ferry_news {
+    enum ferry_news_kind kind;
+    const struct ferry_event *event;
+    const char *route;
+    size_t routes; /* of this worker that take the event */
+    int attempts;
+    /* ANSWER: of the route at `index` of `config`; `effect` holds what follows */
+    const struct ferry_config *config;
+    size_t index;
+    const struct ferry_answer *answer;
+    const struct ferry_effect *effect;
+    const struct ferry_verdict *verdict;
+    /* OUTCOME */
+    enum ferry_outcome outcome;
+    enum ferry_code code;
+    const char *reason; /* masked */
+};
+
+/* How a channel tells somebody outside what becomes of events. It is news, not bookkeeping: nothing waits for it. */
+struct ferry_teller;
+struct ferry_telling {
+    /* NULL when memory ran out. */
+    struct ferry_teller *(*open)(struct ferry_metrics *metrics);
+    /* Every second, and before the first news; on the main thread. The configuration is the current one. */
+    void (*tend)(struct ferry_teller *teller, const struct ferry_config *config);
+    bool (*wants)(const struct ferry_event *event);
+    /* Any thread, also a producer's own; must not wait. */
+    void (*tell)(struct ferry_teller *teller, const struct ferry_news *news);
+    /* What is on its way has `timeout_ms`. */
+    void (*close)(struct ferry_teller *teller, int64_t timeout_ms);
+};
+
 /* A route compiled for one evaluator thread. */
 struct ferry_channel_route;
 
@@ -157,6 +196,9 @@ struct ferry_channel {
     /* What an answer means; on the client's thread: quick, no jq. For a follow-up it replaces `effect`'s content. */
     void (*settle)(const struct ferry_config *config, size_t index, const struct ferry_answer *answer,
                    struct ferry_effect *effect, struct ferry_verdict *verdict);
+
+    /* NULL: nobody is told. */
+    const struct ferry_telling *telling;
 };
 
 extern const struct ferry_channel ferry_slack_channel;

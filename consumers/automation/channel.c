@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "consumers/automation/automation.h"
+#include "consumers/automation/result.h"
 
 /* One of the two. */
 struct ferry_channel_route {
@@ -116,4 +117,5 @@ const struct ferry_channel ferry_automation_channel = {
     .route_free = route_free,
     .render = render,
     .settle = settle,
+    .telling = &ferry_result_telling,
 };
