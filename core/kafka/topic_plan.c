@@ -75,6 +75,15 @@ static void plan_letters(const struct ferry_config *config, const struct ferry_w
     set(plan, "cleanup.policy", "delete");
 }
 
+/* What was told of triggers' calls may be personal, and is of no use to anybody an hour later. Closed segments alone
+ * are deleted, hence the short life of one. */
+static void plan_results(struct ferry_topic_plan *plan)
+{
+    set(plan, "cleanup.policy", "delete");
+    set_number(plan, "retention.ms", HOUR_MS);
+    set_number(plan, "segment.ms", HOUR_MS / 6);
+}
+
 static const struct {
     const char *suffix;
     void (*plan)(const struct ferry_config *config, const struct ferry_worker_config *worker, int widest,
@@ -105,6 +114,8 @@ void ferry_topic_plan(const struct ferry_config *config, const char *topic, int 
     if (!ferry_route_topic_is_internal(&config->topics, ferry_slice_from(topic)))
         return;
     const char *name = topic + strlen(config->topics.internal) + 1; /* "slack.effects" */
+    if (strcmp(name, "results") == 0)
+        plan_results(plan);
     const char *dot = strchr(name, '.');
     const struct ferry_worker_config *worker = dot != NULL ? find_worker(config, name, (size_t)(dot - name)) : NULL;
     for (size_t i = 0; worker != NULL && i < sizeof kinds / sizeof kinds[0]; i++)

@@ -105,6 +105,20 @@ static void letters_and_waiting_records_are_never_compacted(void **state)
     assert_string_equal(planned(&plan, "cleanup.policy"), "delete");
 }
 
+static void results_of_triggers_are_gone_after_an_hour(void **state)
+{
+    (void)state;
+    static const struct ferry_property quarter[] = {{.name = "retention.ms", .value = "7776000000"},
+                                                    {.name = "cleanup.policy", .value = "compact"}};
+    struct ferry_config config = config_with(quarter, 2);
+    struct ferry_topic_plan plan;
+    ferry_topic_plan(&config, "ferry.results", 48, &plan);
+    assert_int_equal(plan.partitions, 6);
+    assert_string_equal(planned(&plan, "cleanup.policy"), "delete");
+    assert_string_equal(planned(&plan, "retention.ms"), "3600000");
+    assert_string_equal(planned(&plan, "segment.ms"), "600000");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +127,7 @@ int main(void)
         cmocka_unit_test(marks_and_what_waits_are_as_wide_as_the_widest_input),
         cmocka_unit_test(what_waits_outlives_its_retries),
         cmocka_unit_test(letters_and_waiting_records_are_never_compacted),
+        cmocka_unit_test(results_of_triggers_are_gone_after_an_hour),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
