@@ -48,18 +48,22 @@ static const struct page *find_page(const char *path)
 
 static void handle(void *context, const struct ferry_http_call *call, struct ferry_http_reply *reply)
 {
+    const struct ferry_admin *admin = context;
     const struct page *page = find_page(call->path);
-    if (page == NULL)
+    if (page == NULL) {
+        if (admin->more != NULL)
+            admin->more(admin->more_context, call, reply);
         return;
+    }
     reply->content_type = "text/plain; charset=utf-8";
     if (strcmp(call->method, "GET") != 0 && strcmp(call->method, "HEAD") != 0) {
         reply->status = 405;
-        reply->header = "Allow: GET, HEAD";
+        ferry_buffer_add_text(&reply->headers, "Allow: GET, HEAD\n");
         ferry_buffer_add_text(&reply->body, "only GET and HEAD\n");
         return;
     }
     reply->status = 200;
-    page->answer(context, reply);
+    page->answer(admin, reply);
 }
 
 enum ferry_code ferry_admin_listener_start(const struct ferry_address *address, const struct ferry_admin *admin,

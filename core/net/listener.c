@@ -16,6 +16,7 @@ enum {
     SWALLOW_MAX = 4 << 20, /* … and a sender that does not stop there is cut off */
     REPLY_MAX = 16 << 20,  /* a metrics page of all catalogue events has about 1 MiB */
     HEADERS_MAX = 64,      /* what a handler sees; the rest is dropped */
+    REPLY_HEADERS_MAX = 4096,
     CONNECTIONS_MAX = 64,
     IDLE_TIMEOUT_S = 10,
     BACKLOG = 64,
@@ -131,16 +132,17 @@ static uint16_t port_of(int fd)
 
 /* ---- one request ---- */
 
-static enum MHD_Result add_header(struct MHD_Response *response, const char *line)
+/* Its lines are cut into texts in place. */
+static void add_headers(struct MHD_Response *response, char *lines)
 {
-    const char *colon = strchr(line, ':');
-    if (colon == NULL)
-        return MHD_NO;
-    char name[64];
-    int len = snprintf(name, sizeof name, "%.*s", (int)(colon - line), line);
-    if (len < 0 || (size_t)len >= sizeof name)
-        return MHD_NO;
-    return MHD_add_response_header(response, name, colon + 1 + strspn(colon + 1, " "));
+    char *rest = lines;
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+        char *colon = strchr(line, ':');
+        if (colon == NULL)
+            continue;
+        *colon = '\0';
+        MHD_add_response_header(response, line, colon + 1 + strspn(colon + 1, " "));
+    }
 }
 
 static enum MHD_Result send_reply(struct MHD_Connection *connection, struct ferry_http_reply *reply)
@@ -159,8 +161,8 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct ferr
     }
     if (reply->content_type != NULL)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
-    if (reply->header != NULL)
-        add_header(response, reply->header);
+    if (reply->headers.len > 0 && !reply->headers.failed)
+        add_headers(response, reply->headers.ptr);
     enum MHD_Result sent = MHD_queue_response(connection, (unsigned)reply->status, response);
     MHD_destroy_response(response);
     return sent;
@@ -201,12 +203,16 @@ static enum MHD_Result answer(struct ferry_listener *listener, struct MHD_Connec
                                    .body = ferry_buffer_slice(&upload->body)};
     struct ferry_http_reply reply = {.status = 0};
     ferry_buffer_init(&reply.body, REPLY_MAX);
+    ferry_buffer_init(&reply.headers, REPLY_HEADERS_MAX);
     listener->handler(listener->context, &call, &reply);
-    if (reply.status == 0) {
-        ferry_buffer_done(&reply.body);
-        return send_text(connection, MHD_HTTP_NOT_FOUND, "not found\n");
-    }
-    return send_reply(connection, &reply);
+    enum MHD_Result sent;
+    if (reply.status == 0)
+        sent = send_text(connection, MHD_HTTP_NOT_FOUND, "not found\n");
+    else
+        sent = send_reply(connection, &reply);
+    ferry_buffer_done(&reply.body); /* unless it was taken */
+    ferry_buffer_done(&reply.headers);
+    return sent;
 }
 
 /* The first call of a request comes before its body: what declares itself too long is answered unread. */

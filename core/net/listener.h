@@ -17,12 +17,12 @@ struct ferry_http_call {
     struct ferry_slice body; /* at most 1 MiB; longer is answered 413 */
 };
 
-/* What the handler fills; status 0 is 404. `body` is initialized. */
+/* What the handler fills; status 0 is 404. The buffers are initialized. */
 struct ferry_http_reply {
     int status;
     const char *content_type;
     struct ferry_buffer body;
-    const char *header; /* one more header as "Name: value", or NULL */
+    struct ferry_buffer headers; /* more of them, "Name: value" lines; initialized */
 };
 
 /* On the listener's thread, one call at a time. */
@@ -38,11 +38,13 @@ void ferry_listener_keep(struct ferry_listener *listener, void *memory);
 void ferry_listener_stop(struct ferry_listener *listener);
 
 /* The admin listener: /healthz (alive), /readyz (`ready` asked at each call; its text says what is missing),
- * /metrics. */
+ * /metrics; whatever else is asked for goes to `more`. */
 struct ferry_admin {
     struct ferry_metrics *metrics;
     bool (*ready)(void *context, char *why, size_t why_bytes);
     void *context;
+    ferry_http_handler *more; /* NULL: there is no more */
+    void *more_context;
 };
 FERRY_NODISCARD enum ferry_code ferry_admin_listener_start(const struct ferry_address *address,
                                                            const struct ferry_admin *admin, struct ferry_listener **out,

@@ -73,7 +73,7 @@ static void echo(void *context, const struct ferry_http_call *call, struct ferry
         return;
     reply->status = 200;
     reply->content_type = "text/plain";
-    reply->header = "X-Extra: yes";
+    ferry_buffer_add_text(&reply->headers, "X-Extra: yes\nX-More: a: b\n");
     struct ferry_slice name = ferry_pairs_get(call->headers, "X-Name");
     ferry_buffer_printf(&reply->body, "%s %s %.*s %zu [%.*s]", call->method, call->path, FERRY_SLICE_ARGS(name),
                         call->body.len, (int)(call->body.len < 32 ? call->body.len : 0), call->body.ptr);
@@ -96,6 +96,7 @@ static void a_handler_sees_the_request_and_its_reply_arrives(void **state)
                                        "Connection: close\r\n\r\nhello");
     assert_status(answer, 200);
     assert_non_null(strstr(answer, "\r\nX-Extra: yes\r\n"));
+    assert_non_null(strstr(answer, "\r\nX-More: a: b\r\n"));
     assert_non_null(strstr(answer, "\r\nContent-Type: text/plain\r\n"));
     assert_non_null(strstr(answer, "\r\n\r\nPOST /a/b Ada 5 [hello]"));
     ferry_listener_stop(listener);
@@ -241,6 +242,20 @@ static void other_pages_and_methods_are_refused(void **state)
     ferry_listener_stop(listener);
 }
 
+static void what_is_no_page_of_every_program_goes_to_more(void **state)
+{
+    (void)state;
+    struct ferry_listener *listener = NULL;
+    struct ferry_error error;
+    const struct ferry_address address = {.text = "127.0.0.1:0", .host = "127.0.0.1"};
+    const struct ferry_admin admin = {.more = echo};
+    assert_int_equal(ferry_admin_listener_start(&address, &admin, &listener, &error), FERRY_OK);
+    assert_non_null(strstr(get(listener, "/console/"), "GET /console/ "));
+    assert_non_null(strstr(get(listener, "/healthz"), "\r\n\r\nok\n"));
+    assert_status(get(listener, "/missing"), 404);
+    ferry_listener_stop(listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +268,7 @@ int main(void)
         cmocka_unit_test(readiness_is_asked_each_time_and_says_why_not),
         cmocka_unit_test(metrics_are_printed_in_the_text_format),
         cmocka_unit_test(other_pages_and_methods_are_refused),
+        cmocka_unit_test(what_is_no_page_of_every_program_goes_to_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
