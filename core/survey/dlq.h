@@ -59,6 +59,7 @@ struct ferry_dlq_filter {
     int64_t from_ms, to_ms;     /* failed at; FERRY_EARLIEST_MS and INT64_MAX: any */
     struct ferry_letters named; /* by their places, sorted; `note` is not looked at */
     bool all;                   /* also what was redriven or dropped */
+    int64_t last;               /* only so many of each partition, the newest; 0: all */
 };
 
 /* Finds the topics. `overrides` win over `config->kafka`. Waits: FERRY_KAFKA. `dlq` is done with in any case. */

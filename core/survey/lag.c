@@ -155,10 +155,45 @@ static enum ferry_code measure(struct ferry_dlq *dlq, const struct worker *worke
 
 /* ---- retries ---- */
 
+static void copy_text(char *out, size_t room, struct ferry_slice text)
+{
+    snprintf(out, room, "%.*s", FERRY_SLICE_ARGS(text));
+}
+
+/* The group of an entry or of a failed attempt, made where there is none yet. */
+static int group_of(struct ferry_retry_tally *tally, const struct ferry_retry_note *note)
+{
+    char route[FERRY_RETRY_NAME], error[FERRY_RETRY_NAME];
+    size_t i = 0;
+    copy_text(route, sizeof route, note->route);
+    copy_text(error, sizeof error, note->error);
+    while (i < tally->group_count &&
+           (strcmp(tally->groups[i].route, route) != 0 || strcmp(tally->groups[i].error, error) != 0))
+        i++;
+    if (i == FERRY_RETRY_GROUPS)
+        return -1;
+    if (i == tally->group_count) {
+        struct ferry_retry_group *group = &tally->groups[tally->group_count++];
+        *group = (struct ferry_retry_group){.waiting = 0};
+        memcpy(group->route, route, sizeof route);
+        memcpy(group->error, error, sizeof error);
+    }
+    copy_text(tally->groups[i].reason, sizeof tally->groups[i].reason, note->reason);
+    return (int)i;
+}
+
+static uint64_t hash_entry(const struct ferry_retry_note *note)
+{
+    char place[64];
+    int len = snprintf(place, sizeof place, "/%d/%lld/", (int)note->origin.partition, (long long)note->origin.offset);
+    uint64_t hash = ferry_hash(FERRY_HASH_EMPTY, note->origin.topic);
+    return ferry_hash(ferry_hash(hash, ferry_slice_of(place, (size_t)len)), note->route);
+}
+
 void ferry_retry_tally_add(struct ferry_retry_tally *tally, const struct ferry_record *record)
 {
     struct ferry_retry_note note;
-    if (ferry_retry_read(record, &note, NULL) != FERRY_OK || note.kind == FERRY_RETRY_AGAIN)
+    if (ferry_retry_read(record, &note, NULL) != FERRY_OK)
         return;
     if (tally->count == tally->room) {
         size_t room = tally->room * 2 + 256;
@@ -169,11 +204,14 @@ void ferry_retry_tally_add(struct ferry_retry_tally *tally, const struct ferry_r
         tally->marks = grown;
         tally->room = room;
     }
-    char place[64];
-    int len = snprintf(place, sizeof place, "/%d/%lld/", (int)note.origin.partition, (long long)note.origin.offset);
-    uint64_t hash = ferry_hash(FERRY_HASH_EMPTY, note.origin.topic);
-    hash = ferry_hash(ferry_hash(hash, ferry_slice_of(place, (size_t)len)), note.route);
-    tally->marks[tally->count] = (struct ferry_retry_mark){hash, tally->count, note.kind == FERRY_RETRY_ENTRY};
+    tally->marks[tally->count] =
+        (struct ferry_retry_mark){.entry = hash_entry(&note),
+                                  .order = tally->count,
+                                  .kind = note.kind,
+                                  .group = note.kind == FERRY_RETRY_DONE ? -1 : group_of(tally, &note),
+                                  .attempts = note.attempts,
+                                  .since_ms = note.first_failure_ms,
+                                  .due_ms = note.due_ms};
     tally->count++;
 }
 
@@ -185,14 +223,34 @@ static int by_entry(const void *a, const void *b)
     return (one->order > other->order) - (one->order < other->order);
 }
 
+static void count_in(struct ferry_retry_tally *tally, const struct ferry_retry_mark *mark)
+{
+    if (mark->group < 0)
+        return;
+    struct ferry_retry_group *group = &tally->groups[mark->group];
+    bool first = group->waiting++ == 0;
+    group->since_ms = first || mark->since_ms < group->since_ms ? mark->since_ms : group->since_ms;
+    group->due_ms = first || mark->due_ms < group->due_ms ? mark->due_ms : group->due_ms;
+    group->attempts = mark->attempts > group->attempts ? mark->attempts : group->attempts;
+}
+
+/* An entry is what its last record says, as long as the entry itself was seen: an `again` alone belongs to one that was
+ * settled before the first record that is read. */
 int64_t ferry_retry_tally_count(struct ferry_retry_tally *tally)
 {
     int64_t waiting = 0;
+    bool seen = false;
     if (tally->count > 0)
         qsort(tally->marks, tally->count, sizeof *tally->marks, by_entry);
-    for (size_t i = 0; i < tally->count; i++)
-        if (i + 1 == tally->count || tally->marks[i].entry != tally->marks[i + 1].entry)
-            waiting += tally->marks[i].waits;
+    for (size_t i = 0; i < tally->count; i++) {
+        const struct ferry_retry_mark *mark = &tally->marks[i];
+        seen = mark->kind == FERRY_RETRY_ENTRY || (seen && i > 0 && tally->marks[i - 1].entry == mark->entry);
+        bool last = i + 1 == tally->count || tally->marks[i + 1].entry != mark->entry;
+        if (!last || !seen || mark->kind == FERRY_RETRY_DONE)
+            continue;
+        waiting++;
+        count_in(tally, mark);
+    }
     return waiting;
 }
 
@@ -210,9 +268,21 @@ static enum ferry_code note_retry(void *context, const struct ferry_scanned *fou
     return FERRY_OK;
 }
 
+/* Those that something waits in. */
+static bool keep_groups(struct ferry_dlq *dlq, const struct ferry_retry_tally *tally, struct ferry_lag_worker *out)
+{
+    struct ferry_retry_group *groups = ferry_arena_new_array(&dlq->arena, tally->group_count, sizeof *groups);
+    for (size_t i = 0; groups != NULL && i < tally->group_count; i++)
+        if (tally->groups[i].waiting > 0)
+            groups[out->retry_count++] = tally->groups[i];
+    out->retries = groups;
+    return groups != NULL;
+}
+
 /* From where the group stands: everything before is settled. */
 static enum ferry_code count_retries(struct ferry_dlq *dlq, const struct ferry_dlq_queue *queue,
-                                     const struct ferry_partition *commits, int64_t *waiting, struct ferry_error *error)
+                                     const struct ferry_partition *commits, struct ferry_lag_worker *out,
+                                     struct ferry_error *error)
 {
     FERRY_CLEANUP(ferry_retry_tally_done) struct ferry_retry_tally tally = {0};
     size_t count = (size_t)queue->retry_partitions;
@@ -227,9 +297,10 @@ static enum ferry_code count_retries(struct ferry_dlq *dlq, const struct ferry_d
         code = ferry_survey_read(dlq->scan, spans, count, &visitor, dlq->caller, error);
     if (code == FERRY_OK && tally.failed)
         code = ferry_fail(error, FERRY_MEMORY, "out of memory");
-    if (code == FERRY_OK)
-        *waiting = ferry_retry_tally_count(&tally);
-    return code;
+    if (code != FERRY_OK)
+        return code;
+    out->retries_waiting = ferry_retry_tally_count(&tally);
+    return keep_groups(dlq, &tally, out) ? FERRY_OK : ferry_fail(error, FERRY_MEMORY, "out of memory");
 }
 
 /* ---- all of it ---- */
@@ -245,7 +316,7 @@ static enum ferry_code look_at(struct ferry_dlq *dlq, const struct worker *worke
     if (code == FERRY_OK)
         code = measure(dlq, worker, out, error);
     if (code == FERRY_OK)
-        code = count_retries(dlq, queue, retry, &out->retries_waiting, error);
+        code = count_retries(dlq, queue, retry, out, error);
     return code;
 }
 

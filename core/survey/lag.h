@@ -20,10 +20,12 @@ struct ferry_lag_worker {
     struct ferry_group state;
     struct ferry_lag_partition *partitions; /* of the topics that its routes read */
     size_t partition_count;
-    int64_t lag;             /* of all */
-    int64_t oldest_ms;       /* the earliest of all; 0: none */
-    int64_t retries_waiting; /* in the retry topic */
-    int64_t dead_letters;    /* that nobody has redriven or dropped */
+    int64_t lag;                             /* of all */
+    int64_t oldest_ms;                       /* the earliest of all; 0: none */
+    int64_t retries_waiting;                 /* in the retry topic */
+    const struct ferry_retry_group *retries; /* … and why; in the arena */
+    size_t retry_count;
+    int64_t dead_letters; /* that nobody has redriven or dropped */
 };
 
 struct ferry_lag {
@@ -35,14 +37,32 @@ struct ferry_lag {
 FERRY_NODISCARD enum ferry_code ferry_lag_look(struct ferry_dlq *dlq, const char *worker, struct ferry_lag *out,
                                                struct ferry_error *error);
 
+/* What waits for the same reason: entries of one route whose last attempt failed with the same error. */
+enum { FERRY_RETRY_NAME = 64, FERRY_RETRY_REASON = 200 };
+struct ferry_retry_group {
+    char route[FERRY_RETRY_NAME];
+    char error[FERRY_RETRY_NAME];
+    char reason[FERRY_RETRY_REASON]; /* words for people, of one of them */
+    int64_t waiting;
+    int64_t since_ms; /* the earliest first failure */
+    int64_t due_ms;   /* the next one is tried again */
+    int attempts;     /* the most that one of them has had */
+};
+
 /* Entries of a retry topic that are not settled. */
+enum { FERRY_RETRY_GROUPS = 64 };
 struct ferry_retry_tally {
     struct ferry_retry_mark {
         uint64_t entry; /* a hash of route and origin */
         size_t order;   /* the how many-th record */
-        bool waits;     /* an entry; else `done` */
+        enum ferry_retry_kind kind;
+        int group; /* -1: there are too many */
+        int attempts;
+        int64_t since_ms, due_ms;
     } * marks;
     size_t count, room;
+    struct ferry_retry_group groups[FERRY_RETRY_GROUPS]; /* counted by ferry_retry_tally_count */
+    size_t group_count;
     bool failed; /* memory ran out */
 };
 /* Takes a record of the topic, in the order of its partition. */

@@ -190,6 +190,8 @@ static enum ferry_code find_spans(struct ferry_dlq *dlq, const struct ferry_dlq_
     for (size_t i = 0; i < count; i++) {
         spans[i].next = begins[i];
         spans[i].end = ends[i];
+        if (filter->last > 0 && ends[i] - begins[i] > filter->last)
+            spans[i].next = ends[i] - filter->last;
         clip(dlq, &filter->named, &spans[i]);
     }
     *out = spans;

@@ -38,6 +38,47 @@ static void an_entry_waits_until_it_is_done(void **state)
     assert_int_equal(ferry_retry_tally_count(&tally), 1);
 }
 
+static void note(struct ferry_retry_tally *tally, enum ferry_retry_kind kind, int64_t offset, const char *error,
+                 int attempts, int64_t due_ms)
+{
+    FERRY_CLEANUP(ferry_arena_done) struct ferry_arena arena = {NULL};
+    struct ferry_record record;
+    const struct ferry_record original = {.key = FERRY_SLICE("k"), .value = FERRY_SLICE("{}")};
+    const struct ferry_retry_note told = {.route = FERRY_SLICE("a"),
+                                          .origin = {FERRY_SLICE("qlik.app.created"), 0, offset},
+                                          .attempts = attempts,
+                                          .error = ferry_slice_from(error),
+                                          .reason = FERRY_SLICE("no answer"),
+                                          .first_failure_ms = 1000 + offset,
+                                          .due_ms = due_ms};
+    enum ferry_code code = kind == FERRY_RETRY_ENTRY
+                               ? ferry_retry_entry_make(&told, &original, "t", &arena, &record)
+                               : ferry_retry_again_make(&told, original.key, "t", &arena, &record);
+    assert_int_equal(code, FERRY_OK);
+    ferry_retry_tally_add(tally, &record);
+}
+
+static void what_waits_is_grouped_by_route_and_latest_error(void **state)
+{
+    (void)state;
+    FERRY_CLEANUP(ferry_retry_tally_done) struct ferry_retry_tally tally = {0};
+    note(&tally, FERRY_RETRY_ENTRY, 1, "http-busy", 1, 9000);
+    note(&tally, FERRY_RETRY_ENTRY, 2, "http-busy", 1, 7000);
+    note(&tally, FERRY_RETRY_ENTRY, 3, "http-busy", 2, 8000);
+    note(&tally, FERRY_RETRY_AGAIN, 3, "unavailable", 5, 20000);
+    note(&tally, FERRY_RETRY_AGAIN, 99, "unavailable", 9, 1); /* whose entry was settled before what is read */
+    assert_int_equal(ferry_retry_tally_count(&tally), 3);
+    assert_int_equal(tally.group_count, 2);
+    assert_string_equal(tally.groups[0].error, "http-busy");
+    assert_int_equal(tally.groups[0].waiting, 2);
+    assert_int_equal(tally.groups[0].due_ms, 7000);
+    assert_int_equal(tally.groups[0].since_ms, 1001);
+    assert_string_equal(tally.groups[1].error, "unavailable");
+    assert_int_equal(tally.groups[1].waiting, 1);
+    assert_int_equal(tally.groups[1].attempts, 5);
+    assert_string_equal(tally.groups[1].reason, "no answer");
+}
+
 static void routes_and_origins_are_told_apart_and_repeats_count_once(void **state)
 {
     (void)state;
@@ -128,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_entry_waits_until_it_is_done),
+        cmocka_unit_test(what_waits_is_grouped_by_route_and_latest_error),
         cmocka_unit_test(routes_and_origins_are_told_apart_and_repeats_count_once),
         cmocka_unit_test(what_is_redriven_after_it_was_done_waits_again),
         cmocka_unit_test(the_table_shows_what_is_behind_and_all_of_it_where_asked),
