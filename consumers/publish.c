@@ -128,14 +128,28 @@ static int32_t partition_of(struct ferry_engine *engine, const struct ferry_task
     return task->crossing ? ferry_claim_partition(&task->key, width) : number % width;
 }
 
-/* The value is static text, so nobody has to keep it until the report. */
+/* The value is static text, and headers are copied, so nobody has to keep anything until the report. The headers are
+ * for people who look at what a route did last (the console), not for "once". */
 static enum ferry_code send_to_effects(struct ferry_engine *engine, const struct ferry_task *task, const char *value,
                                        int32_t partition, struct ferry_task *tag, struct ferry_error *error)
 {
+    const struct ferry_record *event = &task->delivery->fetched->record;
+    struct ferry_pair headers[3];
+    size_t count = 0;
+    if (task->slot != NULL)
+        headers[count++] = (struct ferry_pair){FERRY_SLICE("ferry-route"), ferry_slice_from(task->slot->name)};
+    static const char *const copied[] = {"ferry-event", "ce_time"};
+    for (size_t i = 0; i < sizeof copied / sizeof copied[0]; i++) {
+        struct ferry_slice text = ferry_record_header(event, copied[i]);
+        if (text.len > 0)
+            headers[count++] = (struct ferry_pair){ferry_slice_from(copied[i]), text};
+    }
     const struct ferry_record record = {
         .topic = ferry_slice_from(engine->effects_topic),
         .key = ferry_slice_of((const char *)task->key.bytes, sizeof task->key.bytes),
         .value = ferry_slice_from(value),
+        .headers = value != NULL ? headers : NULL,
+        .header_count = value != NULL ? count : 0,
     };
     return ferry_engine_send(engine, &record, partition, tag, error);
 }
