@@ -49,10 +49,12 @@ static bool split(struct ferry_slice text, struct ferry_slice *label, struct fer
     return ferry_derived_label_is_valid(*label);
 }
 
+/* Does `revoked` name the label, or one that it stands under: all up to one of its dots? */
 static bool is_revoked(const struct ferry_strings *revoked, struct ferry_slice label)
 {
     for (size_t i = 0; i < revoked->count; i++) {
-        if (ferry_slice_is(label, revoked->items[i]))
+        size_t len = strlen(revoked->items[i]);
+        if (ferry_slice_starts(label, revoked->items[i]) && (label.len == len || label.ptr[len] == '.'))
             return true;
     }
     return false;

@@ -2,8 +2,9 @@
  *
  * MAC is base64url(HMAC-SHA256(the opening key, "trigger/label")), without padding: nothing is stored, every bridge
  * that knows the configured key knows the derived one, and whoever holds a derived key can make neither the configured
- * one of it nor one of another label. A label in the trigger's `revoked` ends the keys of that label; taking the
- * configured key away ends all that derive from it. Derived keys are fit for URLs, and none of them opens the kit. */
+ * one of it nor one of another label. A label in the trigger's `revoked` ends the keys of that label and of the
+ * labels under it (`ann` also `ann.curl`); taking the configured key away ends all that derive from it. Derived keys
+ * are fit for URLs, and none of them opens the kit. */
 #ifndef FERRY_CORE_DERIVED_KEY_H
 #define FERRY_CORE_DERIVED_KEY_H
 

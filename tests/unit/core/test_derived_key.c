@@ -45,7 +45,7 @@ static void a_key_is_its_label_and_an_hmac_that_anybody_can_recompute(void **sta
 static void a_key_names_its_label_and_the_key_that_it_comes_from(void **state)
 {
     (void)state;
-    static const char *const labels[] = {"phone", "a", "phone.of.Ann", "x.y_z-1", "phone.old.2"};
+    static const char *const labels[] = {"phone", "a", "phone.of.Ann", "x.y_z-1", "phone.older", "lost2"};
     for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++) {
         for (size_t parent = 0; parent < 2; parent++) {
             char room[FERRY_DERIVED_KEY_ROOM];
@@ -118,7 +118,7 @@ static void what_has_not_the_shape_is_no_derived_key(void **state)
     assert_false(opens((struct ferry_slice){NULL, 0}, &found));
 }
 
-static void a_revoked_label_is_known_but_opens_nothing(void **state)
+static void a_revoked_label_and_those_under_it_are_known_but_open_nothing(void **state)
 {
     (void)state;
     char room[FERRY_DERIVED_KEY_ROOM];
@@ -126,6 +126,11 @@ static void a_revoked_label_is_known_but_opens_nothing(void **state)
     assert_true(opens(key_of(opener, "nightly", "lost", room), &found));
     assert_true(found.revoked);
     assert_true(opens(key_of(other, "nightly", "phone.old", room), &found));
+    assert_true(found.revoked);
+    /* What a person made goes with the person. */
+    assert_true(opens(key_of(opener, "nightly", "lost.curl", room), &found));
+    assert_true(found.revoked);
+    assert_true(opens(key_of(opener, "nightly", "phone.old.2", room), &found));
     assert_true(found.revoked);
     /* Who guesses learns nothing of what is revoked. */
     assert_false(opens(FERRY_SLICE("lost.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), &found));
@@ -152,7 +157,7 @@ int main(void)
         cmocka_unit_test(a_key_opens_no_other_trigger_and_not_under_another_label),
         cmocka_unit_test(a_key_with_any_letter_changed_is_refused),
         cmocka_unit_test(what_has_not_the_shape_is_no_derived_key),
-        cmocka_unit_test(a_revoked_label_is_known_but_opens_nothing),
+        cmocka_unit_test(a_revoked_label_and_those_under_it_are_known_but_open_nothing),
         cmocka_unit_test(labels_are_names_as_the_configuration_has_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
