@@ -162,6 +162,12 @@ struct ferry_limits_config {
     int64_t headers_bytes;
     int64_t header_timeout_ms;
     int64_t request_timeout_ms;
+/* The console on the admin address. */
+struct ferry_console_config {
+    bool present; /* it stands in the file */
+    struct ferry_secret key;
+};
+
     int64_t connections;
     int64_t per_address;
 };
@@ -189,6 +195,7 @@ struct ferry_bridge_config {
 
 /* ---- the workers ---- */
 
+    struct ferry_console_config console;
 enum ferry_start { FERRY_START_NOW, FERRY_START_EARLIEST };
 
 /* Where names are looked up for ids. */

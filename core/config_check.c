@@ -10,7 +10,7 @@
 #include "core/catalog.h"
 #include "core/config_shape.h"
 
-enum { SECRET_SHORT = 16 };
+enum { SECRET_SHORT = 16, CONSOLE_KEY_MIN = 16 };
 
 static const char *const http_schemes[] = {"https", "http", NULL};
 
@@ -327,6 +327,25 @@ static void check_spool(struct ferry_config_reader *reader, const struct ferry_y
     ferry_config_error_at(reader, node, "spool", "%s is not a directory", directory);
 }
 
+void ferry_config_check_console(struct ferry_config_reader *reader, const struct ferry_yaml_node *node, void *target)
+{
+    const struct ferry_console_config *console = target;
+    if (console->key.ptr != NULL && console->key.len < CONSOLE_KEY_MIN)
+        ferry_config_error_at(reader, node, "key",
+                              "is too short, allowed are 16 characters or more; 32 random characters are good");
+}
+
+/* Whoever reads along on the way has the console's key. */
+static void check_console_address(struct ferry_config_reader *reader, const struct ferry_yaml_node *node,
+                                  const struct ferry_bridge_config *bridge)
+{
+    if (bridge->console.present && bridge->admin.host != NULL &&
+        !ferry_config_is_loopback(ferry_slice_from(bridge->admin.host)))
+        ferry_config_warning_at(reader, node, "console",
+                                "is on an admin address that is not loopback and speaks no TLS: let a proxy that does "
+                                "stand in front of it");
+}
+
 void ferry_config_check_bridge(struct ferry_config_reader *reader, const struct ferry_yaml_node *node, void *target)
 {
     const struct ferry_bridge_config *bridge = target;
@@ -343,6 +362,7 @@ void ferry_config_check_bridge(struct ferry_config_reader *reader, const struct 
             ferry_config_error_at(reader, node, "public_url",
                                   "the URL %s, expected is one like https://ferry.example.com", problem);
     }
+    check_console_address(reader, node, bridge);
     if (reader->own)
         check_spool(reader, node, bridge->spool_directory);
     ferry_config_check_names(

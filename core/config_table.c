@@ -271,6 +271,17 @@ static const struct ferry_config_option bridge_rows[] = {
     ROW("tls", TABLE, ferry_bridge_config, tls, NULL, "the certificate", .about = &tls_table),
     ROW("limits", TABLE, ferry_bridge_config, limits, NULL, "the limits", .about = &limits_table),
     ROW("trusted_proxies", TEXTS, ferry_bridge_config, trusted_proxies, "[]",
+static const struct ferry_config_option console_rows[] = {
+    MARK(PRESENT, ferry_console_config, present),
+    ROW("key", SECRET, ferry_console_config, key, NULL, "what opens it, 16 characters at least", REQUIRED),
+};
+static const struct ferry_config_table console_table = {
+    .title = "bridge.console",
+    .help = "A page at /console/ of the admin address that shows what flows and what waits; without it there is none.",
+    .size = sizeof(struct ferry_console_config),
+    ROWS(console_rows),
+    .check = ferry_config_check_console};
+
         "networks whose X-Forwarded-For is believed; they are exempt from per_address", .about = &ferry_shape_cidr),
     ROW("ack_timeout", DURATION, ferry_bridge_config, ack_timeout_ms, "1500ms",
         "how long a request waits for Kafka before it goes to the spool", .about = &short_time),
@@ -292,6 +303,7 @@ static const struct ferry_config_table bridge_table = {.title = "bridge",
                                                        .size = sizeof(struct ferry_bridge_config),
                                                        ROWS(bridge_rows),
                                                        .check = ferry_config_check_bridge};
+    ROW("console", TABLE, ferry_bridge_config, console, NULL, "the console", .about = &console_table),
 
 /* ---- the workers ---- */
 
