@@ -1,7 +1,11 @@
 /* ferry init: a first configuration that works at once.
  *
  * Four questions, each also a flag; what is asked is read from standard input, so that a pipe may answer. Two files are
- * written: the configuration, and beside it the secrets as NAME=value lines that nobody else may read. */
+ * written: the configuration, and beside it the secrets as NAME=value lines that nobody else may read.
+ *
+ * In the package's /etc/ferry two things differ. Programs run as users of their own there and share a group, to which
+ * new files of that folder belong (it is set-group-id): the group may read the secrets. And what the bridge keeps on
+ * disk lies where its unit lets it write. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -9,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/buffer.h"
@@ -24,7 +29,7 @@ static const char usage[] =
     "usage: ferry init [--config FILE] [answers] [--force]\n"
     "\n"
     "Writes a configuration and, beside it, a file of secrets (mode 0600) with a new webhook secret; then says what to "
-    "enter\nin Qlik. What no flag answers is asked on standard input.\n"
+    "enter\nin Qlik. What no flag answers is asked on standard input. A file that is all comments counts as none.\n"
     "  -c, --config FILE         where to (default: ferry.yaml; the secrets go to FILE without .yaml + .env)\n"
     "      --tenant URL          the tenant, https://acme.eu.qlikcloud.com\n"
     "      --kafka SERVERS       host:port of Kafka (default: 127.0.0.1:9092)\n"
@@ -56,6 +61,7 @@ struct answers {
     char secret[SECRET_CHARS + 1];
     char secrets_path[ANSWER_BYTES];
     const char *config_path;
+    bool installed; /* in the package's folder */
 };
 
 /* -1 to go on, or the exit code. */
@@ -139,6 +145,25 @@ static bool gather(const struct request *request, struct answers *answers)
 
 /* ---- the two files ---- */
 
+/* Is it in a folder whose new files belong to the folder's group? */
+static bool is_installed(const char *config_path)
+{
+    char folder[ANSWER_BYTES];
+    const char *slash = strrchr(config_path, '/');
+    size_t len = slash != NULL ? (size_t)(slash - config_path) : 0;
+    if (len == 0 || len >= sizeof folder)
+        return false;
+    memcpy(folder, config_path, len);
+    folder[len] = '\0';
+    struct stat status;
+    return stat(folder, &status) == 0 && (status.st_mode & S_ISGID) != 0;
+}
+
+static mode_t secrets_mode(const struct answers *answers)
+{
+    return answers->installed ? 0640 : 0600;
+}
+
 /* 48 characters of 64: 288 bits. */
 static bool make_secret(char secret[SECRET_CHARS + 1])
 {
@@ -216,7 +241,7 @@ static void compose_config(const struct answers *answers, struct ferry_buffer *o
                         "# Written by `ferry init`. Every key: docs/configuration.md; a whole file: "
                         "ferry.yaml.example.\n"
                         "# `ferry check` reads it, `ferry check --online` tries the others too.\n\n"
-                        "secrets: %s                  # NAME=value lines behind {env: NAME}; mode 0600\n\n"
+                        "secrets: %s                  # NAME=value lines behind {env: NAME}; mode %04o\n\n"
                         "kafka:\n"
                         "  bootstrap.servers: \"%s\"\n\n"
                         "topics:\n"
@@ -224,13 +249,14 @@ static void compose_config(const struct answers *answers, struct ferry_buffer *o
                         "bridge:\n"
                         "  listen: 127.0.0.1:8080             # behind a proxy with TLS, or with `tls:`\n"
                         "  admin: 127.0.0.1:8081\n"
-                        "  spool: {directory: spool, limit: 1GiB}\n"
+                        "  spool: {directory: %s, limit: 1GiB}\n"
                         "  webhooks:\n"
                         "    - path: /webhooks/qlik\n"
                         "      format: qlik\n"
                         "      signature: qlik\n"
                         "      secrets: [{env: QLIK_WEBHOOK_SECRET}]\n",
-                        slash != NULL ? slash + 1 : answers->secrets_path, answers->text[KAFKA]);
+                        slash != NULL ? slash + 1 : answers->secrets_path, (unsigned)secrets_mode(answers),
+                        answers->text[KAFKA], answers->installed ? "/var/lib/ferry/spool" : "spool");
     if (answers->text[SLACK][0] != '\0')
         add_slack(out);
     if (answers->text[SMTP][0] != '\0')
@@ -239,8 +265,8 @@ static void compose_config(const struct answers *answers, struct ferry_buffer *o
 
 static void compose_secrets(const struct answers *answers, struct ferry_buffer *out)
 {
-    ferry_buffer_printf(out, "# Secrets of %s. Keep it to yourself: mode 0600.\nQLIK_WEBHOOK_SECRET=%s\n",
-                        answers->config_path, answers->secret);
+    ferry_buffer_printf(out, "# Secrets of %s. Keep it to yourself: mode %04o.\nQLIK_WEBHOOK_SECRET=%s\n",
+                        answers->config_path, (unsigned)secrets_mode(answers), answers->secret);
     if (answers->text[SLACK][0] != '\0')
         ferry_buffer_printf(out, "SLACK_WEBHOOK_URL=%s\n", answers->text[SLACK]);
 }
@@ -262,9 +288,28 @@ static bool write_file(const char *path, const struct ferry_buffer *text, mode_t
     return false;
 }
 
+/* As the package's own file is, which configures nothing yet. */
+static bool is_all_comments(const char *path)
+{
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
+    ferry_buffer_init(&text, FERRY_CLI_FILE_BYTES);
+    if (!ferry_cli_read(path, &text))
+        return false;
+    struct ferry_slice rest = ferry_buffer_slice(&text);
+    while (rest.len > 0) {
+        const char *end = memchr(rest.ptr, '\n', rest.len);
+        size_t len = end != NULL ? (size_t)(end - rest.ptr) : rest.len;
+        struct ferry_slice line = ferry_slice_trim(ferry_slice_of(rest.ptr, len));
+        if (line.len > 0 && line.ptr[0] != '#')
+            return false;
+        rest = ferry_slice_skip(rest, end != NULL ? len + 1 : len);
+    }
+    return true;
+}
+
 static bool may_write(const struct request *request, const char *path)
 {
-    if (request->force || access(path, F_OK) != 0)
+    if (request->force || access(path, F_OK) != 0 || is_all_comments(path))
         return true;
     fprintf(stderr, "ferry init: %s is there already; --force overwrites it, -c FILE writes another\n", path);
     return false;
@@ -279,7 +324,8 @@ static bool write_files(const struct answers *answers)
     ferry_buffer_init(&secrets, FILE_BYTES);
     compose_config(answers, &config);
     compose_secrets(answers, &secrets);
-    bool written = write_file(answers->secrets_path, &secrets, 0600) && write_file(answers->config_path, &config, 0644);
+    bool written = write_file(answers->secrets_path, &secrets, secrets_mode(answers)) &&
+                   write_file(answers->config_path, &config, 0644);
     if (secrets.ptr != NULL)
         explicit_bzero(secrets.ptr, secrets.len);
     return written;
@@ -303,27 +349,40 @@ static int check_written(const struct answers *answers)
     return FERRY_EXIT_CONFIG;
 }
 
+static void explain_start(const struct answers *answers)
+{
+    static const struct {
+        const char *program, *unit, *note;
+    } programs[] = {
+        {"ferry-bridge", "ferry-bridge", ""},
+        {"ferry-slack", "ferry-worker@slack", ""},
+        {"ferry-mail", "ferry-worker@mail", "        (first your addresses: `from`, `recipient_domains`)"},
+    };
+    const bool wanted[] = {true, answers->text[SLACK][0] != '\0', answers->text[SMTP][0] != '\0'};
+    printf("Then:\n  ferry check -c %s --online\n", answers->config_path);
+    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
+        if (wanted[i] && answers->installed)
+            printf("  systemctl enable --now %s%s\n", programs[i].unit, programs[i].note);
+        else if (wanted[i])
+            printf("  %s -c %s%s\n", programs[i].program, answers->config_path, programs[i].note);
+    }
+}
+
 static void explain(const struct answers *answers)
 {
     bool has_slack = answers->text[SLACK][0] != '\0', has_mail = answers->text[SMTP][0] != '\0';
     printf(
-        "Wrote %s and %s (mode 0600).\n\n"
+        "Wrote %s and %s (mode %04o).\n\n"
         "Enter this in Qlik: %s%s\n"
         "  URL      https://YOUR-HOST/webhooks/qlik   (your proxy passes it to http://127.0.0.1:8080/webhooks/qlik)\n"
         "  Secret   %s\n"
-        "  Events   all that you want in Kafka%s%s%s%s\n\n"
-        "Then:\n"
-        "  ferry check -c %s --online\n"
-        "  ferry-bridge -c %s\n",
-        answers->config_path, answers->secrets_path,
+        "  Events   all that you want in Kafka%s%s%s%s\n\n",
+        answers->config_path, answers->secrets_path, (unsigned)secrets_mode(answers),
         answers->text[TENANT][0] != '\0' ? answers->text[TENANT] : "Administration → Webhooks → Create",
         answers->text[TENANT][0] != '\0' ? "/console/webhooks → Create" : "", answers->secret,
         has_slack || has_mail ? "; for the routes of this file: " : "", has_slack ? "app.created, reload.finished" : "",
-        has_slack && has_mail ? ", " : "", has_mail ? "user.created" : "", answers->config_path, answers->config_path);
-    if (has_slack)
-        printf("  ferry-slack -c %s\n", answers->config_path);
-    if (has_mail)
-        printf("  ferry-mail -c %s        (first your addresses: `from`, `recipient_domains`)\n", answers->config_path);
+        has_slack && has_mail ? ", " : "", has_mail ? "user.created" : "");
+    explain_start(answers);
 }
 
 int ferry_command_init(int argc, char **argv)
@@ -334,6 +393,7 @@ int ferry_command_init(int argc, char **argv)
     if (exit_code >= 0)
         return exit_code;
     answers.config_path = request.config;
+    answers.installed = is_installed(request.config);
     name_secrets(&answers);
     if (!may_write(&request, answers.config_path) || !may_write(&request, answers.secrets_path))
         return FERRY_EXIT_FAILED;

@@ -128,6 +128,38 @@ static void files_that_are_there_stay_without_force(void **state)
     assert_string_not_equal(first, second);
 }
 
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void a_file_that_is_all_comments_counts_as_none(void **state)
+{
+    (void)state;
+    write_text(config, "# nothing yet\n\n   # still nothing\n#");
+    assert_int_equal(init(all_answers, NULL)->exit_code, FERRY_EXIT_DONE);
+    unlink(secrets);
+    write_text(config, "# something\nlog: {level: info}\n");
+    assert_int_equal(init(all_answers, NULL)->exit_code, FERRY_EXIT_FAILED);
+}
+
+static void in_the_packages_folder_the_programs_group_reads_the_secrets(void **state)
+{
+    struct stat status;
+    (void)state;
+    assert_int_equal(chmod(folder, 02700), 0);
+    const struct capture *run = init(all_answers, NULL);
+    assert_int_equal(chmod(folder, 0700), 0);
+    assert_int_equal(run->exit_code, FERRY_EXIT_DONE);
+    assert_non_null(strstr(run->out, "systemctl enable --now ferry-worker@slack"));
+    assert_non_null(strstr(read_text(config), "directory: /var/lib/ferry/spool"));
+    assert_int_equal(stat(secrets, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0640);
+}
+
 static void an_answer_that_does_not_fit_is_said(void **state)
 {
     (void)state;
@@ -172,6 +204,8 @@ int main(void)
         cmocka_unit_test_teardown(the_end_of_the_input_takes_the_defaults, remove_files),
         cmocka_unit_test_teardown(flags_answer_without_a_question, remove_files),
         cmocka_unit_test_teardown(files_that_are_there_stay_without_force, remove_files),
+        cmocka_unit_test_teardown(a_file_that_is_all_comments_counts_as_none, remove_files),
+        cmocka_unit_test_teardown(in_the_packages_folder_the_programs_group_reads_the_secrets, remove_files),
         cmocka_unit_test_teardown(an_answer_that_does_not_fit_is_said, remove_files),
     };
     return cmocka_run_group_tests_name("init", tests, make_folder, remove_folder);
