@@ -344,13 +344,39 @@ enum ferry_code ferry_consumer_open(const struct ferry_consumer_options *options
     return FERRY_OK;
 }
 
-/* Leaves the group with the last commits, yet does not wait for ever for a coordinator that is away. What the queue
- * brings beside the last revocation are records that nobody wants any more. */
+/* Whether nothing is assigned any more, nor asked for. */
+static bool has_given_up_all(struct ferry_consumer *consumer)
+{
+    rd_kafka_topic_partition_list_t *asked = NULL, *assigned = NULL;
+    bool nothing = rd_kafka_subscription(consumer->client, &asked) == RD_KAFKA_RESP_ERR_NO_ERROR && asked->cnt == 0 &&
+                   rd_kafka_assignment(consumer->client, &assigned) == RD_KAFKA_RESP_ERR_NO_ERROR && assigned->cnt == 0;
+    if (asked != NULL)
+        rd_kafka_topic_partition_list_destroy(asked);
+    if (assigned != NULL)
+        rd_kafka_topic_partition_list_destroy(assigned);
+    return nothing && consumer->owned_count == 0;
+}
+
+/* The last revocation, with the last commits. librdkafka can end the process (an assertion of its own) when a client
+ * closes in the middle of a rebalance; without a subscription it is in none. What is fetched meanwhile nobody wants. */
+static void give_up_all(struct ferry_consumer *consumer, int64_t deadline)
+{
+    if (rd_kafka_unsubscribe(consumer->client) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    while (!has_given_up_all(consumer) && ferry_clock_mono_ms() < deadline) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->client, LEAVE_POLL_MS);
+        if (message != NULL)
+            rd_kafka_message_destroy(message);
+    }
+}
+
+/* Leaves the group, yet does not wait for ever for a coordinator that is away. */
 static void leave_group(struct ferry_consumer *consumer)
 {
+    int64_t deadline = ferry_clock_mono_ms() + LEAVE_MS;
+    give_up_all(consumer, deadline);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer->client);
     rd_kafka_error_t *failed = rd_kafka_consumer_close_queue(consumer->client, queue);
-    int64_t deadline = ferry_clock_mono_ms() + LEAVE_MS;
     while (failed == NULL && !rd_kafka_consumer_closed(consumer->client) && ferry_clock_mono_ms() < deadline) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(queue, LEAVE_POLL_MS);
         if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
