@@ -137,6 +137,9 @@ struct ferry_trigger_key {
     bool in_url;
 };
 
+/* How much of a caller's address is kept: `caller_address`, an addition to the contract as `cross_site` is. */
+enum ferry_caller_address { FERRY_CALLER_FULL, FERRY_CALLER_NETWORK, FERRY_CALLER_NONE };
+
 struct ferry_trigger_config {
     const char *name;
     const struct ferry_trigger_key *keys;
@@ -144,7 +147,9 @@ struct ferry_trigger_config {
     struct ferry_strings revoked;
     struct ferry_strings inputs;
     struct ferry_strings cors;
+    bool cross_site;
     struct ferry_rate rate;
+    enum ferry_caller_address caller_address;
     struct ferry_place place;
 };
 
@@ -157,17 +162,17 @@ struct ferry_audits_config {
     struct ferry_place place;
 };
 
-struct ferry_limits_config {
-    int64_t body_bytes;
-    int64_t headers_bytes;
-    int64_t header_timeout_ms;
-    int64_t request_timeout_ms;
 /* The console on the admin address. */
 struct ferry_console_config {
     bool present; /* it stands in the file */
     struct ferry_secret key;
 };
 
+struct ferry_limits_config {
+    int64_t body_bytes;
+    int64_t headers_bytes;
+    int64_t header_timeout_ms;
+    int64_t request_timeout_ms;
     int64_t connections;
     int64_t per_address;
 };
@@ -190,12 +195,12 @@ struct ferry_bridge_config {
     size_t trigger_count;
     const struct ferry_audits_config *audits;
     size_t audits_count;
+    struct ferry_console_config console;
     struct ferry_properties kafka; /* overrides */
 };
 
 /* ---- the workers ---- */
 
-    struct ferry_console_config console;
 enum ferry_start { FERRY_START_NOW, FERRY_START_EARLIEST };
 
 /* Where names are looked up for ids. */

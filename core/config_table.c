@@ -51,6 +51,8 @@ static const struct ferry_config_word signature_words[] = {
     {"stripe", FERRY_SIGNATURE_STRIPE}, {"slack", FERRY_SIGNATURE_SLACK},
     {"bearer", FERRY_SIGNATURE_BEARER}, {"standard-webhooks", FERRY_SIGNATURE_STANDARD_WEBHOOKS},
     {"none", FERRY_SIGNATURE_NONE},     {0}};
+static const struct ferry_config_word caller_address_words[] = {
+    {"full", FERRY_CALLER_FULL}, {"network", FERRY_CALLER_NETWORK}, {"none", FERRY_CALLER_NONE}, {0}};
 static const struct ferry_config_word start_words[] = {
     {"now", FERRY_START_NOW}, {"earliest", FERRY_START_EARLIEST}, {0}};
 static const struct ferry_config_word tls_words[] = {{"none", false}, {"required", true}, {0}};
@@ -235,7 +237,13 @@ static const struct ferry_config_option trigger_rows[] = {
         "the fields of query, form or JSON that go into `data`; others are refused (400)", .about = &ferry_shape_input),
     ROW("cors", TEXTS, ferry_trigger_config, cors, "[]", "the origins whose pages may call it",
         .about = &ferry_shape_origin),
+    ROW("cross_site", FLAG, ferry_trigger_config, cross_site, "false",
+        "whether pages of any other site may link to it and post to it, without the caller being asked first"),
     ROW("rate", RATE, ferry_trigger_config, rate, NULL, "the most calls in a time (429 above); default: no limit"),
+    ROW("caller_address", WORD, ferry_trigger_config, caller_address, "full",
+        "how much of the caller's address goes along in the header ferry-caller: full; network: 24 bits of IPv4, 48 of "
+        "IPv6; none",
+        .about = caller_address_words),
 };
 static const struct ferry_config_table trigger_table = {
     .title = "bridge.triggers[]",
@@ -263,14 +271,6 @@ static const struct ferry_config_table audits_table = {.title = "bridge.audits[]
                                                        ROWS(audits_rows),
                                                        .check = ferry_config_check_audits};
 
-static const struct ferry_config_option bridge_rows[] = {
-    MARK(PRESENT, ferry_bridge_config, present),
-    ROW("listen", ADDRESS, ferry_bridge_config, listen, "127.0.0.1:8080", "where webhooks and triggers arrive"),
-    ROW("admin", ADDRESS, ferry_bridge_config, admin, "127.0.0.1:8081", "where /healthz, /readyz and /metrics are"),
-    ROW("public_url", TEXT, ferry_bridge_config, public_url, NULL, "the URL by which senders reach the bridge"),
-    ROW("tls", TABLE, ferry_bridge_config, tls, NULL, "the certificate", .about = &tls_table),
-    ROW("limits", TABLE, ferry_bridge_config, limits, NULL, "the limits", .about = &limits_table),
-    ROW("trusted_proxies", TEXTS, ferry_bridge_config, trusted_proxies, "[]",
 static const struct ferry_config_option console_rows[] = {
     MARK(PRESENT, ferry_console_config, present),
     ROW("key", SECRET, ferry_console_config, key, NULL, "what opens it, 16 characters at least", REQUIRED),
@@ -282,6 +282,14 @@ static const struct ferry_config_table console_table = {
     ROWS(console_rows),
     .check = ferry_config_check_console};
 
+static const struct ferry_config_option bridge_rows[] = {
+    MARK(PRESENT, ferry_bridge_config, present),
+    ROW("listen", ADDRESS, ferry_bridge_config, listen, "127.0.0.1:8080", "where webhooks and triggers arrive"),
+    ROW("admin", ADDRESS, ferry_bridge_config, admin, "127.0.0.1:8081", "where /healthz, /readyz and /metrics are"),
+    ROW("public_url", TEXT, ferry_bridge_config, public_url, NULL, "the URL by which senders reach the bridge"),
+    ROW("tls", TABLE, ferry_bridge_config, tls, NULL, "the certificate", .about = &tls_table),
+    ROW("limits", TABLE, ferry_bridge_config, limits, NULL, "the limits", .about = &limits_table),
+    ROW("trusted_proxies", TEXTS, ferry_bridge_config, trusted_proxies, "[]",
         "networks whose X-Forwarded-For is believed; they are exempt from per_address", .about = &ferry_shape_cidr),
     ROW("ack_timeout", DURATION, ferry_bridge_config, ack_timeout_ms, "1500ms",
         "how long a request waits for Kafka before it goes to the spool", .about = &short_time),
@@ -295,6 +303,7 @@ static const struct ferry_config_table console_table = {
          .about = &trigger_table),
     LIST("audits", TABLES, ferry_bridge_config, audits, audits_count, NULL, "the tenants to poll",
          .about = &audits_table),
+    ROW("console", TABLE, ferry_bridge_config, console, NULL, "the console", .about = &console_table),
     ROW("kafka", PROPERTIES, ferry_bridge_config, kafka, NULL, "librdkafka properties that override `kafka`",
         .about = &kafka_owned),
 };
@@ -303,7 +312,6 @@ static const struct ferry_config_table bridge_table = {.title = "bridge",
                                                        .size = sizeof(struct ferry_bridge_config),
                                                        ROWS(bridge_rows),
                                                        .check = ferry_config_check_bridge};
-    ROW("console", TABLE, ferry_bridge_config, console, NULL, "the console", .about = &console_table),
 
 /* ---- the workers ---- */
 
