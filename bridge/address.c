@@ -79,6 +79,22 @@ void ferry_ip_format(const struct ferry_ip *ip, char out[FERRY_IP_TEXT])
         inet_ntop(AF_INET6, ip->bytes, out, FERRY_IP_TEXT);
 }
 
+struct ferry_ip ferry_ip_of_caller(const struct ferry_ip *ip)
+{
+    struct ferry_ip as = *ip;
+    if (!is_v4(ip))
+        memset(as.bytes + 8, 0, 8);
+    return as;
+}
+
+struct ferry_ip ferry_ip_blur(const struct ferry_ip *ip)
+{
+    struct ferry_ip as = *ip;
+    size_t kept = is_v4(ip) ? 15 : 6;
+    memset(as.bytes + kept, 0, sizeof as.bytes - kept);
+    return as;
+}
+
 bool ferry_ip_equal(const struct ferry_ip *a, const struct ferry_ip *b)
 {
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
@@ -213,14 +229,6 @@ void ferry_address_counts_free(struct ferry_address_counts *counts)
     free(counts);
 }
 
-static struct ferry_ip counted_as(const struct ferry_ip *ip)
-{
-    struct ferry_ip as = *ip;
-    if (!is_v4(ip))
-        memset(as.bytes + 8, 0, 8);
-    return as;
-}
-
 static size_t home(const struct ferry_ip *ip, size_t capacity)
 {
     uint64_t hash = 14695981039346656037u; /* FNV-1a */
@@ -256,7 +264,7 @@ static bool grow(struct ferry_address_counts *counts)
 
 size_t ferry_address_counts_get(struct ferry_address_counts *counts, const struct ferry_ip *ip)
 {
-    struct ferry_ip as = counted_as(ip);
+    struct ferry_ip as = ferry_ip_of_caller(ip);
     pthread_mutex_lock(&counts->lock);
     size_t connections = find(counts->places, counts->capacity, &as)->connections;
     pthread_mutex_unlock(&counts->lock);
@@ -265,7 +273,7 @@ size_t ferry_address_counts_get(struct ferry_address_counts *counts, const struc
 
 bool ferry_address_counts_add(struct ferry_address_counts *counts, const struct ferry_ip *ip)
 {
-    struct ferry_ip as = counted_as(ip);
+    struct ferry_ip as = ferry_ip_of_caller(ip);
     pthread_mutex_lock(&counts->lock);
     bool room = counts->used * 2 < counts->capacity || grow(counts);
     if (room) {
@@ -295,7 +303,7 @@ static void close_gap(struct ferry_address_counts *counts, size_t at)
 
 void ferry_address_counts_remove(struct ferry_address_counts *counts, const struct ferry_ip *ip)
 {
-    struct ferry_ip as = counted_as(ip);
+    struct ferry_ip as = ferry_ip_of_caller(ip);
     pthread_mutex_lock(&counts->lock);
     struct count *place = find(counts->places, counts->capacity, &as);
     if (place->connections > 0 && --place->connections == 0) {

@@ -19,6 +19,11 @@ enum { FERRY_IP_TEXT = 46 };
 void ferry_ip_format(const struct ferry_ip *ip, char out[FERRY_IP_TEXT]);
 bool ferry_ip_equal(const struct ferry_ip *a, const struct ferry_ip *b);
 
+/* The address as one caller's: of IPv6 the /64, which is what one caller is given. */
+struct ferry_ip ferry_ip_of_caller(const struct ferry_ip *ip);
+/* The network that it is in, which is no person: of IPv4 24 bits, of IPv6 48. */
+struct ferry_ip ferry_ip_blur(const struct ferry_ip *ip);
+
 struct ferry_network {
     struct ferry_ip ip;
     unsigned bits; /* of 128 */
@@ -42,7 +47,7 @@ bool ferry_proxies_trust(const struct ferry_proxies *proxies, const struct ferry
 struct ferry_ip ferry_proxies_client(const struct ferry_proxies *proxies, const struct ferry_ip *peer,
                                      struct ferry_pairs headers);
 
-/* Counts connections by address (IPv6 by /64: that is what one caller is given). Any thread. */
+/* Counts connections by caller. Any thread. */
 struct ferry_address_counts;
 struct ferry_address_counts *ferry_address_counts_new(void);
 void ferry_address_counts_free(struct ferry_address_counts *counts);

@@ -93,9 +93,12 @@ struct ferry_trigger_call {
     /* Of a call (CALL), from ferry_trigger_end on. */
     char id[FERRY_TRIGGER_ID + 1];       /* of the event; "" before */
     char token[FERRY_TRIGGER_TOKEN + 1]; /* of its run */
+    const char *run_path;                /* /triggers/NAME/runs/ID/TOKEN; NULL before */
+    const char *run_url;                 /* the same below public_url, where that is set */
     bool duplicate;                      /* came already: nothing is published */
-    const char *run_url;                 /* absolute where public_url is set, else a path; NULL before */
-    const char *run_path;                /* the path alone */
+    bool confirm;                        /* a person has to say so first */
+
+    unsigned char kind[16]; /* a hash of what makes two calls the same; trigger_recent's key */
 };
 
 /* The checks that need no body. Sets `call->trigger` even when it refuses. FERRY_NOT_FOUND, FERRY_METHOD,

@@ -1,0 +1,154 @@
+#include "bridge/trigger_inside.h"
+#include "core/json.h"
+
+enum { REALM_MAX_BYTES = 160 };
+
+/* ---- what all answers say ---- */
+
+const char *ferry_trigger_methods(enum ferry_trigger_place place)
+{
+    static const char *const methods[] = {
+        [FERRY_TRIGGER_CALL] = "GET, POST, HEAD, OPTIONS",
+        [FERRY_TRIGGER_RUN] = "GET, HEAD, OPTIONS",
+        [FERRY_TRIGGER_EVENTS] = "GET, OPTIONS",
+        [FERRY_TRIGGER_KIT] = "GET, POST, HEAD, OPTIONS",
+    };
+    return methods[place];
+}
+
+/* Basic first: a browser asks its user, and a favourite needs no key in its URL. */
+static void add_challenges(const struct ferry_trigger_call *call, struct ferry_answer *answer)
+{
+    static const char *const forms[] = {"Basic realm=\"Ferry trigger %s\", charset=\"UTF-8\"",
+                                        "Bearer realm=\"Ferry trigger %s\""};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
+        ferry_buffer_init(&text, REALM_MAX_BYTES);
+        const char *at = strstr(forms[i], "%s");
+        ferry_buffer_add(&text, ferry_slice_of(forms[i], (size_t)(at - forms[i])));
+        ferry_buffer_add_text(&text, call->trigger->config->name);
+        ferry_buffer_add_text(&text, at + strlen("%s"));
+        const char *challenge = ferry_arena_text(call->request.arena, ferry_buffer_slice(&text));
+        if (!text.failed && challenge != NULL)
+            ferry_answer_add(answer, "WWW-Authenticate", challenge);
+    }
+}
+
+static void add_cors(const struct ferry_trigger_call *call, struct ferry_answer *answer)
+{
+    if (call->trigger->config->cors.count > 0)
+        ferry_answer_add(answer, "Vary", "Origin");
+    if (call->allowed_origin == NULL)
+        return;
+    ferry_answer_add(answer, "Access-Control-Allow-Origin", call->allowed_origin);
+    ferry_answer_add(answer, "Access-Control-Expose-Headers", "Location, Retry-After");
+}
+
+void ferry_trigger_add_fields(const struct ferry_trigger_call *call, enum ferry_code code, struct ferry_answer *answer)
+{
+    ferry_answer_add(answer, "Cache-Control", "no-store");
+    ferry_answer_add(answer, "Referrer-Policy", "no-referrer");
+    ferry_answer_add(answer, "X-Content-Type-Options", "nosniff");
+    if (call->trigger == NULL)
+        return;
+    if (code == FERRY_METHOD)
+        ferry_answer_add(answer, "Allow", ferry_trigger_methods(call->path.place));
+    if (ferry_code_status(code) == 401)
+        add_challenges(call, answer);
+    add_cors(call, answer);
+}
+
+void ferry_trigger_answer_preflight(const struct ferry_trigger_call *call, struct ferry_answer *answer)
+{
+    answer->status = 204;
+    ferry_answer_add(answer, "Allow", ferry_trigger_methods(call->path.place));
+    if (call->allowed_origin == NULL)
+        return;
+    ferry_answer_add(answer, "Access-Control-Allow-Methods", "GET, POST");
+    ferry_answer_add(answer, "Access-Control-Allow-Headers",
+                     "Accept, Authorization, Content-Type, Idempotency-Key, X-Ferry-Key");
+    ferry_answer_add(answer, "Access-Control-Max-Age", "600");
+}
+
+/* ---- taken ---- */
+
+void ferry_trigger_answer_started(const struct ferry_trigger_call *call, struct ferry_answer *answer)
+{
+    answer->status = 202;
+    answer->media_type = "application/json";
+    ferry_answer_add(answer, "Location", call->run_url);
+    ferry_buffer_add_text(&answer->body, "{\"id\":");
+    ferry_buffer_add_json_string(&answer->body, ferry_slice_from(call->id));
+    ferry_buffer_add_text(&answer->body, ",\"trigger\":");
+    ferry_buffer_add_json_string(&answer->body, ferry_slice_from(call->trigger->config->name));
+    ferry_buffer_add_text(&answer->body, ",\"state\":\"accepted\",\"status_url\":");
+    ferry_buffer_add_json_string(&answer->body, ferry_slice_from(call->run_url));
+    ferry_buffer_add_text(&answer->body, "}\n");
+}
+
+/* ---- asked first ---- */
+
+/* The value of a query's field, which is always a text. */
+static struct ferry_slice text_of(const struct ferry_trigger_call *call, struct ferry_slice json)
+{
+    struct ferry_slice text = {NULL, 0};
+    const struct ferry_json string = {FERRY_JSON_STRING, json};
+    return ferry_json_unescape(string, call->request.arena, &text, NULL) == FERRY_OK ? text
+                                                                                     : (struct ferry_slice){NULL, 0};
+}
+
+static void add_hidden(struct ferry_buffer *page, struct ferry_slice name, struct ferry_slice value)
+{
+    ferry_buffer_add_text(page, "<input type=\"hidden\" name=\"");
+    ferry_html_add(page, name);
+    ferry_buffer_add_text(page, "\" value=\"");
+    ferry_html_add(page, value);
+    ferry_buffer_add_text(page, "\">\n");
+}
+
+static void add_shown(struct ferry_buffer *page, struct ferry_slice name, struct ferry_slice value)
+{
+    ferry_buffer_add_text(page, "<dt>");
+    ferry_html_add(page, name);
+    ferry_buffer_add_text(page, "</dt><dd>");
+    ferry_html_add(page, value);
+    ferry_buffer_add_text(page, "</dd>\n");
+}
+
+static void add_inputs(const struct ferry_trigger_call *call, const struct ferry_trigger_inputs *inputs,
+                       struct ferry_buffer *page,
+                       void (*add)(struct ferry_buffer *page, struct ferry_slice name, struct ferry_slice value))
+{
+    struct ferry_strings names = call->trigger->config->inputs;
+    for (size_t i = 0; i < names.count; i++) {
+        if (inputs->values[i].ptr != NULL)
+            add(page, ferry_slice_from(names.items[i]), text_of(call, inputs->values[i]));
+    }
+}
+
+/* The form goes to "?", which is the same path without its query: a key in the path stays, and is not on the page. */
+void ferry_trigger_answer_confirm(const struct ferry_trigger_call *call, const struct ferry_trigger_inputs *inputs,
+                                  struct ferry_answer *answer)
+{
+    struct ferry_buffer *page = &answer->body;
+    const char *name = call->trigger->config->name; /* letters, digits and . _ - */
+    answer->status = 200;
+    answer->media_type = "text/html; charset=utf-8";
+    ferry_answer_add(answer, "Content-Security-Policy",
+                     "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'");
+    ferry_answer_add(answer, "X-Frame-Options", "DENY");
+    ferry_buffer_printf(page,
+                        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                        "<meta name=\"color-scheme\" content=\"light dark\">\n<title>Start %s?</title>\n</head>\n"
+                        "<body>\n<main>\n<h1>Start %s?</h1>\n"
+                        "<p>A page of another site leads here. Nothing has been started yet.</p>\n<dl>\n",
+                        name, name);
+    add_inputs(call, inputs, page, add_shown);
+    ferry_buffer_add_text(page, "</dl>\n<form method=\"post\" action=\"?\">\n");
+    add_inputs(call, inputs, page, add_hidden);
+    if (inputs->wait.ptr != NULL)
+        add_hidden(page, FERRY_SLICE("wait"), inputs->wait);
+    ferry_buffer_printf(
+        page, "<button type=\"submit\" id=\"start\">Start %s</button>\n</form>\n</main>\n</body>\n</html>\n", name);
+}
