@@ -10,17 +10,18 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "core/arena.h"
 #include "core/config.h"
 #include "core/metrics.h"
 #include "core/record.h"
 
 struct ferry_results;
 
-enum ferry_run_state { FERRY_RUN_QUEUED, FERRY_RUN_RUNNING, FERRY_RUN_FINISHED, FERRY_RUN_STATE_FAILED };
+enum ferry_run_state { FERRY_RUN_IS_QUEUED, FERRY_RUN_IS_RUNNING, FERRY_RUN_HAS_FINISHED, FERRY_RUN_HAS_FAILED };
 /* "queued", "running", "finished", "failed". */
 const char *ferry_run_state_name(enum ferry_run_state state);
 
-/* What one route has told last. */
+/* What one route has told last: one record. */
 struct ferry_run_result {
     atomic_uint references;
     struct ferry_arena arena; /* all slices; absent ones were not told */
@@ -43,13 +44,16 @@ struct ferry_run_result {
 /* What is known of one call. */
 struct ferry_run {
     atomic_uint references;
-    enum ferry_run_state state; /* of all routes: running before queued before failed before finished */
+    enum ferry_run_state state; /* of all routes together */
     bool final;                 /* every route that takes the call is at its end */
     uint64_t version;           /* goes up with each change; never 0 */
     size_t result_count;
     struct ferry_run_result *results[]; /* by route, in the order in which they were heard of */
 };
+/* NULL is allowed. */
 void ferry_run_drop(struct ferry_run *run);
+/* The result did nothing, because nothing was to be done: skipped, expired, or had before. */
+bool ferry_run_result_is_void(const struct ferry_run_result *result);
 
 /* Somebody who waits for news of a run. Embedded; the caller's own until ferry_results_watch. */
 struct ferry_watch {
@@ -64,6 +68,11 @@ struct ferry_watch {
 struct ferry_results *ferry_results_new(struct ferry_metrics *metrics);
 /* Nobody watches any more, the reader has been stopped. */
 void ferry_results_free(struct ferry_results *results);
+
+/* Reads one record. FERRY_RECORD_INVALID: none of ours (the text says why); FERRY_MEMORY. Held for the caller. */
+FERRY_NODISCARD enum ferry_code ferry_run_result_read(const struct ferry_record *record, struct ferry_run_result **out,
+                                                      struct ferry_error *error);
+void ferry_run_result_drop(struct ferry_run_result *result);
 
 /* Starts the reader's thread, which waits for the broker and the topic by itself. The configuration is borrowed until
  * ferry_results_stop. Fails with FERRY_SYSTEM. */
