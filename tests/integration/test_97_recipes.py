@@ -13,7 +13,8 @@ import yaml
 from support import pages
 from support.ferry import BIN, SECRET
 from support.http import Answer, Crm, QlikTenant, Slack
-from support.process import free_port, holds
+from support.kafka import JAVA, Kafka, jars
+from support.process import Child, free_port, holds
 from support.smtp import PASSWORD
 
 FOLDER = pages.ROOT / "docs" / "recipes"
@@ -22,7 +23,7 @@ RUNNING = [name for name, path in RECIPES.items() if pages.read(path).has("run")
 # Secrets that recipes name; what is an address is the stand-in's.
 SECRETS = {"QLIK_WEBHOOK_SECRET": SECRET, "GITHUB_SECRET": "github-secret-of-the-tests", "STRIPE_SECRET": "whsec_of-the-tests",
            "IFTTT_KEY": "ifttt-key-of-32-characters-or-more", "FAVOURITE_KEY": "favourite-key-of-32-characters-or-so",
-           "SMTP_PASSWORD": PASSWORD, "KAFKA_KEY": "key", "KAFKA_SECRET": "secret",
+           "SMTP_PASSWORD": PASSWORD, "KAFKA_KEY": "a-key-of-the-cloud", "KAFKA_SECRET": "and-its-secret",
            "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T000/B000/XXX"}
 
 
@@ -35,16 +36,38 @@ class Tenant(QlikTenant):
             self.on(f"/api/v1/{kind}/.*", lambda _request, name=name: Answer(200, {"name": name}))
 
 
+class Cloud(Kafka):
+    """A broker with a log-in: an API key over TLS, and client certificates on a second port."""
+
+    def __init__(self, folder, authority):
+        super().__init__(folder, authority=authority, users={SECRETS["KAFKA_KEY"]: SECRETS["KAFKA_SECRET"]})
+        self.client_certificate = authority.issue("ferry-client", usage="clientAuth")
+        broker, self.certificate_port = self.brokers[0], free_port()
+        places = f"SASL_SSL://127.0.0.1:{broker.port},SSL://127.0.0.1:{self.certificate_port}"
+        self.extra = {
+            "listeners": f"{places},CONTROLLER://127.0.0.1:{broker.controller_port}", "advertised.listeners": places,
+            "listener.security.protocol.map": "SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:PLAINTEXT",
+            "listener.name.ssl.ssl.client.auth": "required",
+            "super.users": f"User:{SECRETS['KAFKA_KEY']};User:admin;User:CN=ferry-client;User:ANONYMOUS",
+        }
+
+    def place(self, protocol):
+        return f"127.0.0.1:{self.certificate_port}" if protocol == "SSL" else self.bootstrap
+
+
 class Scene:
     """A recipe's programs, files and stand-ins."""
 
     def __init__(self, page, kafka, prefix, make, stand_ins):
-        self.page, self.kafka, self.stand_ins = page, kafka, stand_ins
+        self.kafka, self.stand_ins, self.children, self.workers = kafka, stand_ins, [], set()
         self.listen = f"127.0.0.1:{free_port()}"
-        self.exchanges = {"127.0.0.1:9092": kafka.bootstrap, "127.0.0.1:8080": self.listen,
+        self.exchanges = {"127.0.0.1:9092": kafka.bootstrap, "127.0.0.1:8080": self.listen, "127.0.0.1:8093": f"127.0.0.1:{free_port()}",
                           "https://acme.eu.qlikcloud.com": stand_ins["qlik"].url, "https://crm.example.com": stand_ins["crm"].url}
         if "mail" in stand_ins:
             self.exchanges["smtps://mail.example.com:465"] = stand_ins["mail"].url
+        if kafka.secured:
+            self.exchanges |= {"/etc/ferry/kafka-client.pem": str(kafka.client_certificate.certificate),
+                               "/etc/ferry/kafka-client.key": str(kafka.client_certificate.key)}
         self.prefix = prefix
         config = yaml.safe_load(self.exchange(page.block("ferry.yaml").text))
         env = {**SECRETS, "SLACK_WEBHOOK_URL": stand_ins["slack"].hook(), "CRM_AUTH": stand_ins["crm"].authorization,
@@ -64,26 +87,53 @@ class Scene:
         """What keeps this recipe's programs apart from those of other tests on the same machine and Kafka."""
         change = {"topics": {"internal": self.prefix, "other": f"{self.prefix}.other", "create": "routed", "partitions": 1,
                              "replication": 1, "name": self.prefix + ".{event}"},
-                  "kafka": self.kafka.client(), "ca_file": str(self.stand_ins["authority"].certificate)}
+                  "kafka": {"bootstrap.servers": self.kafka.bootstrap}, "ca_file": str(self.stand_ins["authority"].certificate)}
+        if self.kafka.secured:
+            change["kafka"] = {"bootstrap.servers": self.kafka.place(config["kafka"]["security.protocol"]),
+                               "ssl.ca.location": str(self.kafka.authority.certificate)}
+            change["topics"]["config"] = None
         if name := config.get("topics", {}).get("name"):
             change["topics"]["name"] = name
         change["bridge"] = {"listen": self.listen, "spool": {"directory": "spool"}}
-        for worker in {"slack", "mail", "automation"} & set(config):
+        self.workers = {"slack", "mail", "automation"} & set(config)
+        for worker in self.workers:
             change[worker] = {"group": f"{self.prefix}-{worker}"}
+        if not self.workers:  # a route that nobody runs: its topic is made, and not those of the whole catalogue
+            change["slack"] = {"routes": [{"name": "none", "events": ["app.created"], "text": "none",
+                                           "webhook": {"env": "SLACK_WEBHOOK_URL"}}]}
         return change
 
     def start(self):
-        sections = [s for s in ("slack", "mail", "automation", "bridge") if s in self.ferry.config]
+        sections = [s for s in ("slack", "mail", "automation", "bridge") if s in {*self.workers, "bridge"}]
         for program in [self.ferry.launch(section) for section in sections]:
             program.wait_ready(60)
 
+    def command(self, block):
+        """Arguments and environment of a block's commands."""
+        tools = self.ferry.folder / "tools"
+        tools.mkdir(exist_ok=True)
+        connect = " ".join([*JAVA, "-cp", f"'{jars('connect')}/*'", "org.apache.kafka.connect.cli.ConnectStandalone"])
+        script = tools / "connect-standalone.sh"
+        script.write_text(f'#!/bin/sh\nexec {connect} "$@"\n')
+        script.chmod(0o755)
+        env = {**os.environ, **self.ferry.env, "PATH": f"{BIN}:{tools}:{os.environ['PATH']}"}
+        return ["bash", "-euo", "pipefail", "-c", self.exchange(block.text)], env
+
     def run(self, block):
         """The commands of a block; what they print."""
-        env = {**os.environ, **self.ferry.env, "PATH": f"{BIN}:{os.environ['PATH']}"}
-        done = subprocess.run(["bash", "-euo", "pipefail", "-c", self.exchange(block.text)], cwd=self.ferry.folder, env=env,
-                              capture_output=True, text=True, check=False, timeout=120)
+        arguments, env = self.command(block)
+        done = subprocess.run(arguments, cwd=self.ferry.folder, env=env, capture_output=True, text=True, check=False,
+                              timeout=120)
         assert done.returncode == 0, f"{block}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+    def leave_running(self, block):
+        arguments, env = self.command(block)
+        self.children.append(Child(arguments, self.ferry.folder / f"child{len(self.children)}.log", env, self.ferry.folder))
+
+    def stop(self):
+        for child in self.children:
+            child.kill()
 
     # ------------------------------------------------------------------------------------------- what came of it
 
@@ -135,19 +185,30 @@ def body_matches(expected, actual):
 EFFECTS = {"slack": pages.matches, "mail": pages.matches, "qlik": request_matches, "crm": request_matches}
 
 
+@pytest.fixture(scope="module")
+def cloud(folder, authority):
+    kafka = Cloud(folder / "cloud", authority).start()
+    yield kafka
+    kafka.stop()
+
+
 @pytest.fixture
-def scene(kafka, prefix, make, mail_server, authority):
+def scene(request, kafka, prefix, make, mail_server, authority):
     """scene(page) → its programs, running."""
     with Slack() as slack, Tenant() as qlik, Crm() as crm:
-        stand_ins = {"slack": slack, "qlik": qlik, "crm": crm, "authority": authority}
+        stand_ins, made = {"slack": slack, "qlik": qlik, "crm": crm, "authority": authority}, []
 
         def maker(page):
             if page.has("mail"):
                 stand_ins["mail"] = mail_server("implicit")
-            made = Scene(page, kafka, f"{prefix}-{uuid.uuid4().hex[:6]}", make, stand_ins)
-            made.start()
-            return made
+            protocol = yaml.safe_load(page.block("ferry.yaml").text)["kafka"].get("security.protocol")
+            broker = request.getfixturevalue("cloud") if protocol else kafka
+            made.append(Scene(page, broker, f"{prefix}-{uuid.uuid4().hex[:6]}", make, stand_ins))
+            made[-1].start()
+            return made[-1]
         yield maker
+        for stage in made:
+            stage.stop()
 
 
 @pytest.mark.parametrize("name", RUNNING)
@@ -157,6 +218,8 @@ def test_a_recipe_does_what_its_page_says(scene, name):
     for block in page.blocks:
         if block.role == "run":
             printed = stage.run(block)
+        elif block.role == "start":
+            stage.leave_running(block)
         elif block.role == "output":
             wanted = stage.exchange(block.text)
             assert pages.matches(wanted, printed), f"{block}: printed was\n{printed}"
@@ -175,12 +238,25 @@ def test_a_recipe_does_what_its_page_says(scene, name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipes_configuration_is_whole_and_good(name, tmp_path):
-    """As it stands on the page, with nothing but its secrets."""
-    page = pages.read(RECIPES[name])
+    """As it stands on the page, with nothing but its secrets; so are the commands that need no more than it."""
+    page, printed = pages.read(RECIPES[name]), None
     for block in page.blocks:
         if block.is_file:
             (tmp_path / block.role).write_text(block.text, encoding="utf-8")
-    env = {**os.environ, **SECRETS, **{n: "x" * 40 for n in ("CRM_AUTH", "QLIK_API_KEY", "QLIK_EXECUTION_TOKEN")}}
-    done = subprocess.run([BIN / "ferry", "check", "-c", "ferry.yaml"], cwd=tmp_path, env=env, capture_output=True, text=True,
-                          check=False, timeout=30)
+            if block.language == "json":
+                json.loads(block.text)
+    env = {**os.environ, **SECRETS, "PATH": f"{BIN}:{os.environ['PATH']}",
+           **{n: "x" * 40 for n in ("CRM_AUTH", "QLIK_API_KEY", "QLIK_EXECUTION_TOKEN")}}
+
+    def run(command):
+        return subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=tmp_path, env=env, capture_output=True,
+                              text=True, check=False, timeout=30)
+    done = run("ferry check -c ferry.yaml")
     assert done.returncode == 0 and done.stdout.strip() == "ferry.yaml: good", done.stdout + done.stderr
+    for block in page.blocks:
+        if block.role == "look":
+            done = run(block.text)
+            assert done.returncode == 0, f"{block}: {done.stdout}{done.stderr}"
+            printed = done.stdout
+        elif block.role == "output" and printed is not None:
+            assert pages.matches(block.text, printed), f"{block}: printed was\n{printed}"

@@ -27,11 +27,11 @@ JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dor
 ADMIN = ("admin", "admin-secret")
 
 
-def jars():
-    """The folder with Kafka's jars; Maven fetches them once."""
-    folder, pom = BUILD / "kafka-jars", pathlib.Path(__file__).parent / "kafka" / "pom.xml"
+def jars(name="kafka"):
+    """The folder with the jars of kafka/pom.xml, or connect/pom.xml; Maven fetches them once."""
+    folder, pom = BUILD / f"{name}-jars", pathlib.Path(__file__).parent / name / "pom.xml"
     BUILD.mkdir(exist_ok=True)
-    with (BUILD / "kafka-jars.lock").open("w") as lock:
+    with (BUILD / f"{name}-jars.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         stamp = folder / "pom.xml"
         if not stamp.exists() or stamp.read_bytes() != pom.read_bytes():
