@@ -238,7 +238,6 @@ static bool answer_with_bookmarks(const struct ferry_kit_order *order, struct fe
     answer->media_type = FERRY_PAGE_MEDIA_TYPE;
     ferry_answer_add(answer, "Content-Disposition", "attachment; filename=\"bookmarks.html\"");
     ferry_answer_add(answer, "Content-Security-Policy", "default-src 'none'; sandbox");
-    ferry_answer_add(answer, "X-Content-Type-Options", "nosniff");
     return ferry_kit_print_bookmarks(order, &answer->body);
 }
 
@@ -250,7 +249,7 @@ static bool answer_with_page(const struct ferry_trigger_call *call, const struct
     return ferry_page_add_fields(answer, call->request.arena, NULL) && ferry_kit_print_page(order, &answer->body);
 }
 
-enum ferry_code ferry_kit_answer(const struct ferry_trigger_call *call, struct ferry_answer *answer,
+enum ferry_code ferry_kit_answer(struct ferry_trigger_call *call, struct ferry_answer *answer,
                                  struct ferry_error *error)
 {
     struct ferry_pairs fields;

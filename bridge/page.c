@@ -85,7 +85,6 @@ bool ferry_page_add_fields(struct ferry_answer *answer, struct ferry_arena *aren
     if (policy == NULL)
         return false;
     ferry_answer_add(answer, "Content-Security-Policy", policy);
-    ferry_answer_add(answer, "X-Content-Type-Options", "nosniff");
     ferry_answer_add(answer, "X-Frame-Options", "DENY");
     ferry_answer_add(answer, "Cross-Origin-Opener-Policy", "same-origin");
     ferry_answer_add(answer, "Cross-Origin-Resource-Policy", "same-origin");

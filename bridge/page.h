@@ -16,7 +16,8 @@ void ferry_page_end(struct ferry_buffer *out, const char *script);
 
 /* The fields that make a browser treat the answer as what it is, the policy among them: no resource, no frame around
  * it, forms to its own origin only, this style, and `script` (or NULL, then none; with one, connections to its own
- * origin). Texts live in the arena; false when memory ran out. Cache-Control and Referrer-Policy are the caller's. */
+ * origin). Texts live in the arena; false when memory ran out. Every answer under /triggers/ also has
+ * no-store, no-referrer and nosniff (ferry_trigger_add_fields). */
 FERRY_NODISCARD bool ferry_page_add_fields(struct ferry_answer *answer, struct ferry_arena *arena, const char *script);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "bridge/kit.h"
+
 static const char prefix[] = "/triggers/";
 
 /* ---- paths ---- */
@@ -256,7 +258,7 @@ static enum ferry_code end_elsewhere(struct ferry_trigger_call *call, struct fer
 {
     static enum ferry_code (*const places[])(struct ferry_trigger_call * call, struct ferry_answer * answer,
                                              struct ferry_error * error) = {
-        [FERRY_TRIGGER_KIT] = NULL,
+        [FERRY_TRIGGER_KIT] = ferry_kit_answer,
     };
     if (places[call->path.place] == NULL)
         return ferry_fail(error, FERRY_NOT_FOUND, "no such path");

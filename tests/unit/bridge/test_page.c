@@ -67,7 +67,6 @@ static void the_policy_allows_the_style_and_the_script_of_the_page_and_nothing_e
     assert_non_null(strstr(policy, "form-action 'self'"));
     assert_null(strstr(policy, "unsafe"));
     assert_string_equal(field("X-Frame-Options"), "DENY");
-    assert_string_equal(field("X-Content-Type-Options"), "nosniff");
 }
 
 static void a_page_without_a_script_allows_none(void **state)
