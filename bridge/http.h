@@ -2,7 +2,9 @@
  *
  *   http         sockets, shards, drain                     http_request  one request, from its head to its answer
  *   http_shard   one thread: loop, connections, deadlines   http_reply    answers, regular ones and cut-off ones
- *   http_tls     certificates */
+ *   http_tls     certificates
+ *
+ * What a request under /triggers/ asks for is decided in bridge/trigger; all others are webhooks (bridge/admit). */
 #ifndef FERRY_BRIDGE_HTTP_H
 #define FERRY_BRIDGE_HTTP_H
 
@@ -10,6 +12,7 @@
 #include "bridge/ops.h"
 #include "bridge/publish.h"
 #include "bridge/snapshot.h"
+#include "bridge/trigger.h"
 
 struct ferry_http;
 
@@ -22,7 +25,8 @@ struct ferry_http_options {
     struct ferry_snapshot_slot *snapshots;
     struct ferry_publisher *publisher;
     struct ferry_ops *ops;
-    unsigned shards; /* 0: one a core, at most 4 */
+    struct ferry_triggers *triggers; /* NULL: there are none */
+    unsigned shards;                 /* 0: one a core, at most 4 */
 };
 
 /* Listens and serves. Fails with FERRY_SYSTEM (the address and the cure) or FERRY_CONFIG (the certificate). */

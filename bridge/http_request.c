@@ -26,6 +26,7 @@ static void drop(struct ferry_request *request)
         return;
     atomic_fetch_sub(&request->http->body_bytes, request->body.len);
     ferry_buffer_done(&request->body);
+    ferry_answer_done(&request->answer);
     ferry_arena_done(&request->arena);
     ferry_snapshot_drop(request->snapshot);
     free(request);
@@ -60,6 +61,7 @@ void *ferry_request_begin(void *context, const char *target, struct MHD_Connecti
     request->http = shard->http;
     request->snapshot = ferry_snapshot_slot_get(shard->http->options.snapshots);
     ferry_arena_init(&request->arena);
+    ferry_answer_init(&request->answer);
     ferry_buffer_init(&request->body, (size_t)shard->http->options.config->limits.body_bytes);
     request->target = ferry_arena_slice(&request->arena, ferry_slice_from(target != NULL ? target : ""));
     connection->request = request;
@@ -174,6 +176,29 @@ static enum ferry_code too_large(struct ferry_request *request)
                       (long long)request->http->options.config->limits.body_bytes);
 }
 
+static enum ferry_code judge_trigger(struct ferry_request *request)
+{
+    const char *mark = memchr(request->target.ptr, '?', request->target.len);
+    size_t before = mark != NULL ? (size_t)(mark + 1 - request->target.ptr) : request->target.len;
+    const struct ferry_connection *connection = request->connection;
+    struct ferry_trigger_request asked = {
+        .in = &request->in,
+        .query = ferry_slice_skip(request->target, before),
+        .has_client = connection->has_peer,
+        .snapshot = request->snapshot,
+        .arena = &request->arena,
+    };
+    if (connection->has_peer)
+        asked.client = ferry_proxies_client(&request->http->proxies, &connection->peer, request->in.headers);
+    return ferry_trigger_head(request->http->options.triggers, &asked, &request->call, &request->error);
+}
+
+static enum ferry_code judge_webhook(struct ferry_request *request)
+{
+    enum ferry_code code = ferry_admit_head(request->snapshot, &request->in, &request->admission, &request->error);
+    return code == FERRY_METHOD && ferry_slice_is(request->in.method, "OPTIONS") ? FERRY_OK : code;
+}
+
 /* Everything that can be said before the body is read. */
 static enum ferry_code judge_head(struct ferry_request *request, const char *method, const char *version)
 {
@@ -196,9 +221,7 @@ static enum ferry_code judge_head(struct ferry_request *request, const char *met
     code = check_limits(request);
     if (code != FERRY_OK)
         return code;
-    code = ferry_admit_head(request->snapshot, &request->in, &request->admission, &request->error);
-    if (code == FERRY_METHOD && ferry_slice_is(request->in.method, "OPTIONS"))
-        code = FERRY_OK;
+    code = request->is_trigger ? judge_trigger(request) : judge_webhook(request);
     if (code == FERRY_OK && request->framing.length > (uint64_t)request->http->options.config->limits.body_bytes)
         code = too_large(request);
     return code;
@@ -219,6 +242,7 @@ static enum MHD_Result take_head(struct ferry_request *request, const char *url,
     request->in.path = ferry_slice_from(url);
     request->in.wall_ms = ferry_clock_wall_ms();
     request->in.mono_ms = shard->now_ms;
+    request->is_trigger = shard->http->options.triggers != NULL && ferry_trigger_owns(request->in.path);
     request->counted = true;
     ferry_ops_begin_request(request->http->options.ops);
     request->verdict = judge_head(request, method, version);
@@ -278,15 +302,24 @@ static enum MHD_Result publish(struct ferry_request *request)
     return MHD_YES;
 }
 
+/* Everything else: an answer is due now, or there are records to publish. */
+static enum ferry_code judge_body(struct ferry_request *request)
+{
+    request->in.body = ferry_buffer_slice(&request->body);
+    if (request->is_trigger)
+        return ferry_trigger_end(&request->call, &request->admission, &request->answer, &request->error);
+    if (ferry_slice_is(request->in.method, "OPTIONS"))
+        return FERRY_OK;
+    return ferry_admit_body(request->snapshot, &request->in, request->connection->shard->admit, &request->arena,
+                            &request->admission, &request->error);
+}
+
 static enum MHD_Result take_end(struct ferry_request *request)
 {
-    if (request->verdict == FERRY_OK && !ferry_slice_is(request->in.method, "OPTIONS")) {
-        request->in.body = ferry_buffer_slice(&request->body);
-        request->verdict = ferry_admit_body(request->snapshot, &request->in, request->connection->shard->admit,
-                                            &request->arena, &request->admission, &request->error);
-        if (request->verdict == FERRY_OK && request->admission.record_count > 0)
-            return publish(request);
-    }
+    if (request->verdict == FERRY_OK)
+        request->verdict = judge_body(request);
+    if (request->verdict == FERRY_OK && request->admission.record_count > 0)
+        return publish(request);
     request->phase = FERRY_REQUEST_SETTLED;
     return ferry_reply(request);
 }
@@ -299,6 +332,8 @@ void ferry_request_resume(struct ferry_parcel *parcel)
         (void)ferry_fail(&request->error, parcel->code, "The event is larger than Kafka takes.");
     else if (parcel->code != FERRY_OK)
         (void)ferry_fail(&request->error, parcel->code, "Kafka did not acknowledge every record in time");
+    if (request->is_trigger)
+        ferry_trigger_published(&request->call, parcel->code, &request->answer);
     request->phase = FERRY_REQUEST_SETTLED;
     MHD_resume_connection(request->connection->mhd);
 }

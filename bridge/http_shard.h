@@ -9,6 +9,7 @@
 #include "bridge/gate.h"
 #include "bridge/http.h"
 #include "bridge/http_tls.h"
+#include "bridge/trigger.h"
 
 /* The state of a connection names the list of its shard that it is on. Within a list every connection got the same
  * time, so that a list is in the order of its deadlines. */
@@ -67,6 +68,9 @@ struct ferry_request {
     bool counted;       /* in ferry_requests_in_flight */
     int status;         /* that was answered; 0: not yet */
     struct ferry_admission admission;
+    bool is_trigger;                /* the path is one of triggers: */
+    struct ferry_trigger_call call; /* what it asks for … */
+    struct ferry_answer answer;     /* … and what it gets; of other paths empty */
     enum ferry_code verdict;
     struct ferry_error error;
     struct ferry_parcel parcel;

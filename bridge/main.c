@@ -23,6 +23,7 @@ struct bridge {
     bool has_snapshots;
     struct ferry_publisher *publisher;
     struct ferry_topics *topics;
+    struct ferry_triggers *triggers;
     struct ferry_http *http;
     bool config_good; /* at the last attempt to read it */
     bool certificate_good;
@@ -38,8 +39,6 @@ static void warn_of(const char *key, const char *consequence)
 
 static void warn_of_unserved(const struct ferry_bridge_config *config)
 {
-    if (config->trigger_count > 0)
-        warn_of("bridge.triggers", "their addresses are answered 404");
     if (config->audits_count > 0)
         warn_of("bridge.audits", "the Audits API is not asked");
 }
@@ -91,6 +90,12 @@ static enum ferry_code start_topics(struct bridge *bridge, struct ferry_error *e
     return ferry_topics_start(&bridge->snapshots, bridge->publisher, bridge->ops, &bridge->topics, error);
 }
 
+static enum ferry_code open_triggers(struct bridge *bridge, struct ferry_error *error)
+{
+    bridge->triggers = ferry_triggers_new(ferry_ops_metrics(bridge->ops));
+    return bridge->triggers != NULL ? FERRY_OK : ferry_fail(error, FERRY_MEMORY, "out of memory");
+}
+
 static enum ferry_code start_http(struct bridge *bridge, struct ferry_error *error)
 {
     const struct ferry_http_options options = {
@@ -98,13 +103,14 @@ static enum ferry_code start_http(struct bridge *bridge, struct ferry_error *err
         .snapshots = &bridge->snapshots,
         .publisher = bridge->publisher,
         .ops = bridge->ops,
+        .triggers = bridge->triggers,
     };
     return ferry_http_start(&options, &bridge->http, error);
 }
 
 /* In this order; ended in the opposite one. */
 static enum ferry_code (*const starts[])(struct bridge *bridge, struct ferry_error *error) = {
-    open_snapshots, open_publisher, open_admin, start_topics, start_http,
+    open_snapshots, open_publisher, open_admin, start_topics, open_triggers, start_http,
 };
 
 static enum ferry_code start(struct bridge *bridge, struct ferry_error *error)
@@ -226,6 +232,7 @@ static void end(struct bridge *bridge)
         ferry_ops_close(bridge->ops);
     ferry_publisher_close(bridge->publisher);
     ferry_http_stop(bridge->http);
+    ferry_triggers_free(bridge->triggers);
     if (bridge->has_snapshots)
         ferry_snapshot_slot_done(&bridge->snapshots);
     ferry_ops_free(bridge->ops);

@@ -168,9 +168,9 @@ static void count_event(struct ferry_ops *ops, const struct ferry_event *event)
     }
 }
 
-void ferry_ops_count_events(struct ferry_ops *ops, const struct ferry_admission *admission, int64_t wall_ms)
+void ferry_ops_count_events(struct ferry_ops *ops, const char *path, const struct ferry_admission *admission,
+                            int64_t wall_ms)
 {
-    const char *path = admission->door->config->path;
     if (admission->quarantined != FERRY_OK)
         ferry_series_add(series(ops, FAMILY_QUARANTINED, path, NULL), 1);
     for (size_t i = 0; i < admission->events.count; i++)

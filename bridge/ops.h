@@ -24,13 +24,14 @@ void ferry_ops_serve(struct ferry_ops *ops);
 /* From now on not ready: no new work is wanted. */
 void ferry_ops_drain(struct ferry_ops *ops);
 
-/* `path` is a configured door's path, or NULL. */
+/* `path` is that of a configured door or trigger, or NULL. */
 void ferry_ops_count_request(struct ferry_ops *ops, const char *path, int status);
 /* A request whose events never became records was refused, or given up, because of `why` (bridge/tally.h). */
 void ferry_ops_count_refused_request(struct ferry_ops *ops, enum ferry_code why);
 void ferry_ops_count_signature_failure(struct ferry_ops *ops, const char *path, enum ferry_code code);
-/* The events of a request are in Kafka. */
-void ferry_ops_count_events(struct ferry_ops *ops, const struct ferry_admission *admission, int64_t wall_ms);
+/* The events of a request to that path are in Kafka. */
+void ferry_ops_count_events(struct ferry_ops *ops, const char *path, const struct ferry_admission *admission,
+                            int64_t wall_ms);
 void ferry_ops_count_refused_connection(struct ferry_ops *ops, const char *reason);
 void ferry_ops_begin_request(struct ferry_ops *ops);
 void ferry_ops_end_request(struct ferry_ops *ops);

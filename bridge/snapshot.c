@@ -1,6 +1,7 @@
 #include "bridge/snapshot.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void free_snapshot(struct ferry_snapshot *snapshot)
@@ -59,6 +60,7 @@ static enum ferry_code open_triggers(struct ferry_snapshot *snapshot, const stru
     for (; snapshot->trigger_count < bridge->trigger_count; snapshot->trigger_count++) {
         struct ferry_trigger *trigger = &snapshot->triggers[snapshot->trigger_count];
         trigger->config = &bridge->triggers[snapshot->trigger_count];
+        snprintf(trigger->path, sizeof trigger->path, "/triggers/%s", trigger->config->name);
         ferry_bucket_init(&trigger->bucket, trigger->config->rate);
         const struct ferry_trigger *before =
             older != NULL ? ferry_snapshot_trigger(older, ferry_slice_from(trigger->config->name)) : NULL;

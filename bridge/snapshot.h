@@ -17,10 +17,12 @@ struct ferry_door {
     struct ferry_bucket bucket; /* the one thing that changes */
 };
 
-/* One trigger: /triggers/NAME. */
+/* One trigger. */
+enum { FERRY_TRIGGER_PATH = 80 };
 struct ferry_trigger {
     const struct ferry_trigger_config *config;
-    struct ferry_bucket bucket; /* the one thing that changes */
+    char path[FERRY_TRIGGER_PATH]; /* /triggers/NAME */
+    struct ferry_bucket bucket;    /* the one thing that changes */
 };
 
 struct ferry_snapshot {

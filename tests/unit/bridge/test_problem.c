@@ -53,7 +53,8 @@ static void a_sender_learns_nothing_of_secrets_rules_and_our_inside(void **state
         FERRY_SIGNATURE_MISSING, FERRY_SIGNATURE_WRONG, FERRY_SIGNATURE_STALE, FERRY_HEADER_WRONG,
         FERRY_TENANT_REFUSED,    FERRY_TYPE_REFUSED,    FERRY_NOT_FOUND,       FERRY_RATE,
         FERRY_UNAVAILABLE,       FERRY_KAFKA,           FERRY_MEMORY,          FERRY_QUEUE_FULL,
-        FERRY_STOPPING,          FERRY_TEMPLATE,
+        FERRY_STOPPING,          FERRY_TEMPLATE,        FERRY_KEY_WRONG,       FERRY_KEY_MISSING,
+        FERRY_KEY_BLOCKED,       FERRY_PREVIEW,         FERRY_CROSS_SITE,
     };
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         json_t *problem = print(codes[i], "the secret is hunter2");
