@@ -11,6 +11,7 @@ int ferry_command_init(int argc, char **argv);
 int ferry_command_replay(int argc, char **argv);
 int ferry_command_lag(int argc, char **argv);
 int ferry_command_send(int argc, char **argv);
+int ferry_command_setup(int argc, char **argv);
 int ferry_command_sign(int argc, char **argv);
 int ferry_command_spool(int argc, char **argv);
 int ferry_command_tail(int argc, char **argv);

@@ -17,6 +17,7 @@ struct ferry_command {
 static const struct ferry_command commands[] = {
     {"demo", ferry_command_demo, "play events through the whole of Ferry on this machine, without any account"},
     {"init", ferry_command_init, "write a first configuration, with a new webhook secret"},
+    {"setup", ferry_command_setup, "make or change the webhook of a Qlik Cloud tenant"},
     {"check", ferry_command_check, "read the configuration and say every mistake; --online tries the peers too"},
     {"catalog", ferry_command_catalog, "the events that Qlik sends, and their other names"},
     {"try", ferry_command_try, "what a route would send for an event"},

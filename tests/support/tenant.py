@@ -105,7 +105,7 @@ class Tenant(http.Server):
         self.tokens = {}  # OAuth token → until when
         self.audits = []  # (eventTime in seconds, when it is indexed, record), in the order of time
         self._times_sorted = True
-        self.webhooks, self.secrets, self.deliveries = {}, {}, {}
+        self.webhooks, self.secrets, self.hidden, self.deliveries = {}, {}, {}, {}  # hidden: the encrypted headers
         self.event_types, self.failures_to_disable, self.strict_urls = list(EVENT_TYPES), 100, True
         self.automations = {}
         self._state = threading.RLock()
@@ -308,11 +308,12 @@ class Tenant(http.Server):
     def _keep_webhook(self, body):
         now = iso(self.now())
         number = uuid.uuid4().hex[:24]
-        self.secrets[number] = body.get("secret")
+        self.secrets[number], self.hidden[number] = body.get("secret"), body.get("encryptedHeaders") or {}
         kept = {"level": "tenant", "enabled": True, "eventTypes": [], "headers": {}, "origin": "api", "description": "",
                 "enableCloudEventDelivery": False, "checkCertificateRevocation": False, **body, "id": number, "createdAt": now,
                 "updatedAt": now, "createdByUserId": "user-of-the-tests", "secretKeyAdded": bool(body.get("secret"))}
         kept.pop("secret", None)
+        kept["encryptedHeaders"] = list(self.hidden[number])
         self.webhooks[number], self.deliveries[number] = kept, []
         return kept
 
@@ -385,6 +386,9 @@ class Tenant(http.Server):
         if "secret" in changes:
             self.secrets[kept["id"]] = changes.pop("secret")
             kept["secretKeyAdded"] = True
+        if "encryptedHeaders" in changes or changes.get("url", kept["url"]) != kept["url"]:
+            self.hidden[kept["id"]] = changes.get("encryptedHeaders") or {}  # a URL that changes loses them
+            changes["encryptedHeaders"] = list(self.hidden[kept["id"]])
         kept.update(changes, updatedAt=iso(self.now()))
         if kept["enabled"]:
             kept.pop("disabledReason", None)
@@ -411,7 +415,8 @@ class Tenant(http.Server):
 
     def _send(self, webhook, kind, event):
         body = json.dumps(event).encode()
-        headers = {"Content-Type": "application/json", "User-Agent": "Qlik Webhook", **(webhook["headers"] or {})}
+        headers = {"Content-Type": "application/json", "User-Agent": "Qlik Webhook", **(webhook["headers"] or {}),
+                   **self.hidden[webhook["id"]]}
         if self.secrets.get(webhook["id"]):
             headers["Qlik-Signature"] = hmac.new(self.secrets[webhook["id"]].encode(), body, hashlib.sha256).hexdigest()
         try:
