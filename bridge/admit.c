@@ -197,36 +197,55 @@ static bool is_no_event(enum ferry_code code)
     return code == FERRY_JSON_INVALID || code == FERRY_EVENT_INVALID;
 }
 
-/* One record with the raw body, so that nothing is lost that was signed. */
-static enum ferry_code quarantine(struct checks *checks, enum ferry_code why)
+enum ferry_code ferry_admit_quarantine(const struct ferry_snapshot *snapshot, const struct ferry_quarantine *kept,
+                                       struct ferry_arena *arena, struct ferry_record *record,
+                                       struct ferry_error *error)
 {
     enum { MAX_HEADERS = 5 };
-    const struct ferry_admit_request *request = checks->request;
-    const char *internal = checks->snapshot->config->topics.internal;
+    const char *internal = snapshot->config->topics.internal;
     size_t topic_bytes = strlen(internal) + sizeof ".quarantine";
-    char *topic = ferry_arena_new(checks->arena, topic_bytes);
-    char *received = ferry_arena_new(checks->arena, FERRY_TIME_TEXT);
-    struct ferry_record *record = ferry_arena_new(checks->arena, sizeof *record);
-    struct ferry_pair *headers = ferry_arena_new_array(checks->arena, MAX_HEADERS, sizeof *headers);
-    struct ferry_slice reason = ferry_arena_slice(checks->arena, ferry_slice_from(checks->error->text));
-    if (topic == NULL || received == NULL || record == NULL || headers == NULL || reason.ptr == NULL)
-        return ferry_fail(checks->error, FERRY_MEMORY, "out of memory");
+    char *topic = ferry_arena_new(arena, topic_bytes);
+    char *received = ferry_arena_new(arena, FERRY_TIME_TEXT);
+    struct ferry_pair *headers = ferry_arena_new_array(arena, MAX_HEADERS, sizeof *headers);
+    struct ferry_slice reason = ferry_arena_slice(arena, kept->reason);
+    if (topic == NULL || received == NULL || headers == NULL || reason.ptr == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
     snprintf(topic, topic_bytes, "%s.quarantine", internal);
-    size_t received_len = ferry_time_format(request->wall_ms, received);
+    size_t received_len = ferry_time_format(kept->wall_ms, received);
     size_t count = 0;
-    headers[count++] = (struct ferry_pair){FERRY_SLICE("ferry-error"), ferry_slice_from(ferry_code_name(why))};
+    headers[count++] = (struct ferry_pair){FERRY_SLICE("ferry-error"), ferry_slice_from(ferry_code_name(kept->why))};
     headers[count++] = (struct ferry_pair){FERRY_SLICE("ferry-reason"), reason};
     headers[count++] = (struct ferry_pair){FERRY_SLICE("ferry-received"), ferry_slice_of(received, received_len)};
-    headers[count++] = (struct ferry_pair){FERRY_SLICE("ferry-path"), request->path};
-    struct ferry_slice media_type = ferry_pairs_get(request->headers, "Content-Type");
-    if (media_type.ptr != NULL)
-        headers[count++] = (struct ferry_pair){FERRY_SLICE("content-type"), media_type};
+    headers[count++] = (struct ferry_pair){FERRY_SLICE("ferry-path"), kept->path};
+    if (kept->media_type.ptr != NULL)
+        headers[count++] = (struct ferry_pair){FERRY_SLICE("content-type"), kept->media_type};
     *record = (struct ferry_record){
         .topic = ferry_slice_of(topic, topic_bytes - 1),
-        .value = request->body.ptr != NULL ? request->body : FERRY_SLICE(""),
+        .value = kept->body.ptr != NULL ? kept->body : FERRY_SLICE(""),
         .headers = headers,
         .header_count = count,
     };
+    return FERRY_OK;
+}
+
+/* One record with the raw body, so that nothing is lost that was signed. */
+static enum ferry_code quarantine(struct checks *checks, enum ferry_code why)
+{
+    const struct ferry_admit_request *request = checks->request;
+    const struct ferry_quarantine kept = {
+        .why = why,
+        .reason = ferry_slice_from(checks->error->text),
+        .path = request->path,
+        .media_type = ferry_pairs_get(request->headers, "Content-Type"),
+        .body = request->body,
+        .wall_ms = request->wall_ms,
+    };
+    struct ferry_record *record = ferry_arena_new(checks->arena, sizeof *record);
+    if (record == NULL)
+        return ferry_fail(checks->error, FERRY_MEMORY, "out of memory");
+    enum ferry_code code = ferry_admit_quarantine(checks->snapshot, &kept, checks->arena, record, checks->error);
+    if (code != FERRY_OK)
+        return code;
     checks->admission->records = record;
     checks->admission->record_count = 1;
     checks->admission->events = (struct ferry_events){0};

@@ -55,6 +55,21 @@ FERRY_NODISCARD enum ferry_code ferry_admit_record(const struct ferry_snapshot *
                                                    const struct ferry_record_marks *marks, struct ferry_arena *arena,
                                                    struct ferry_record *record, struct ferry_error *error);
 
+/* Something that ought to be an event and is none. */
+struct ferry_quarantine {
+    enum ferry_code why;
+    struct ferry_slice reason; /* copied */
+    struct ferry_slice path;   /* the door's */
+    struct ferry_slice media_type;
+    struct ferry_slice body;
+    int64_t wall_ms; /* when it was received */
+};
+/* Its record for <internal>.quarantine: the body as it came, so that nothing is lost that was signed. Borrows from
+ * `kept` and the arena. Fails with FERRY_MEMORY. */
+FERRY_NODISCARD enum ferry_code ferry_admit_quarantine(const struct ferry_snapshot *snapshot,
+                                                       const struct ferry_quarantine *kept, struct ferry_arena *arena,
+                                                       struct ferry_record *record, struct ferry_error *error);
+
 /* The OPTIONS handshake of CloudEvents web hooks. */
 struct ferry_handshake {
     struct ferry_slice allowed_origin; /* absent: nothing is granted */

@@ -157,7 +157,7 @@ void ferry_ops_count_signature_failure(struct ferry_ops *ops, const char *path, 
     ferry_series_add(series(ops, FAMILY_SIGNATURES, path, ferry_code_name(code)), 1);
 }
 
-static void count_event(struct ferry_ops *ops, const struct ferry_event *event)
+void ferry_ops_count_event(struct ferry_ops *ops, const struct ferry_event *event)
 {
     const struct ferry_catalog_entry *known = ferry_catalog_find_event(event->canonical);
     ferry_series_add(
@@ -174,7 +174,7 @@ void ferry_ops_count_events(struct ferry_ops *ops, const char *path, const struc
     if (admission->quarantined != FERRY_OK)
         ferry_series_add(series(ops, FAMILY_QUARANTINED, path, NULL), 1);
     for (size_t i = 0; i < admission->events.count; i++)
-        count_event(ops, &admission->events.items[i]);
+        ferry_ops_count_event(ops, &admission->events.items[i]);
     if (admission->events.count > 0)
         ferry_series_set(series(ops, FAMILY_LAST_EVENT, path, NULL), (double)wall_ms / 1000);
 }

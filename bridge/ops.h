@@ -32,6 +32,8 @@ void ferry_ops_count_signature_failure(struct ferry_ops *ops, const char *path, 
 /* The events of a request to that path are in Kafka. */
 void ferry_ops_count_events(struct ferry_ops *ops, const char *path, const struct ferry_admission *admission,
                             int64_t wall_ms);
+/* One event, whatever brought it, is in Kafka. */
+void ferry_ops_count_event(struct ferry_ops *ops, const struct ferry_event *event);
 void ferry_ops_count_refused_connection(struct ferry_ops *ops, const char *reason);
 void ferry_ops_begin_request(struct ferry_ops *ops);
 void ferry_ops_end_request(struct ferry_ops *ops);
