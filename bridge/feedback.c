@@ -191,7 +191,6 @@ static void answer_output(const struct ferry_run *run, struct ferry_answer *answ
     const struct ferry_run_result *result = first_output(run);
     answer->status = 200;
     answer->media_type = result != NULL && is_json(result) ? JSON_TYPE : TEXT_TYPE;
-    ferry_answer_add(answer, "X-Content-Type-Options", "nosniff");
     if (result == NULL)
         return;
     ferry_buffer_add(&answer->body, result->output);

@@ -181,6 +181,7 @@ static size_t most_connections(const struct ferry_limits_config *limits)
 static enum ferry_code start_parts(struct ferry_http *http, struct ferry_error *error)
 {
     http->connections_max = most_connections(&http->options.config->limits);
+    ferry_long_setup(http);
     /* A connection's pool is mostly room for a large head. On the heap all of it would be resident after a while, as
      * pieces of others' pools; in a mapping of its own only the pages that were written are, and they are given back.
      */

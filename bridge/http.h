@@ -2,7 +2,7 @@
  *
  *   http         sockets, shards, drain                     http_request  one request, from its head to its answer
  *   http_shard   one thread: loop, connections, deadlines   http_reply    answers, regular ones and cut-off ones
- *   http_tls     certificates
+ *   http_tls     certificates                               http_long     answers that are held back or stay open
  *
  * What a request under /triggers/ asks for is decided in bridge/trigger; all others are webhooks (bridge/admit). */
 #ifndef FERRY_BRIDGE_HTTP_H
@@ -11,6 +11,7 @@
 #include "bridge/address.h"
 #include "bridge/ops.h"
 #include "bridge/publish.h"
+#include "bridge/results.h"
 #include "bridge/snapshot.h"
 #include "bridge/trigger.h"
 
@@ -26,6 +27,7 @@ struct ferry_http_options {
     struct ferry_publisher *publisher;
     struct ferry_ops *ops;
     struct ferry_triggers *triggers; /* NULL: there are none */
+    struct ferry_results *results;   /* what becomes of their calls; NULL: nobody is told */
     unsigned shards;                 /* 0: one a core, at most 4 */
 };
 

@@ -129,8 +129,10 @@ static struct MHD_Response *respond_with(struct ferry_slice body, const char *me
     return response;
 }
 
-static struct MHD_Response *make_response(const struct ferry_request *request)
+static struct MHD_Response *make_response(struct ferry_request *request)
 {
+    if (request->longer.kind == FERRY_LONG_EVENTS)
+        return ferry_long_response(request);
     if (request->answer.media_type != NULL)
         return respond_with(ferry_buffer_slice(&request->answer.body), request->answer.media_type);
     if (is_taken(request))

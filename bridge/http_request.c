@@ -82,6 +82,7 @@ void ferry_request_completed(void *context, struct MHD_Connection *mhd, void **r
     }
     if (request == NULL)
         return;
+    ferry_long_done(request);
     const union MHD_ConnectionInfo *status = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_HTTP_STATUS);
     if (request->status == 0 && status != NULL) { /* libmicrohttpd refused it by itself */
         ferry_ops_count_request(request->http->options.ops, NULL, (int)status->http_status);
@@ -316,10 +317,14 @@ static enum ferry_code judge_body(struct ferry_request *request)
 
 static enum MHD_Result take_end(struct ferry_request *request)
 {
+    if (request->verdict == FERRY_OK && ferry_long_is_look(request))
+        return ferry_long_look(request);
     if (request->verdict == FERRY_OK)
         request->verdict = judge_body(request);
     if (request->verdict == FERRY_OK && request->admission.record_count > 0)
         return publish(request);
+    if (ferry_long_hold(request)) /* the call came already, and its run may still be under way */
+        return MHD_YES;
     request->phase = FERRY_REQUEST_SETTLED;
     return ferry_reply(request);
 }
@@ -334,6 +339,8 @@ void ferry_request_resume(struct ferry_parcel *parcel)
         (void)ferry_fail(&request->error, parcel->code, "Kafka did not acknowledge every record in time");
     if (request->is_trigger)
         ferry_trigger_published(&request->call, parcel->code, &request->answer);
+    if (ferry_long_hold(request))
+        return;
     request->phase = FERRY_REQUEST_SETTLED;
     MHD_resume_connection(request->connection->mhd);
 }

@@ -245,11 +245,17 @@ static void time_out(struct ferry_connection *connection)
     }
 }
 
+static bool has_deadline(enum ferry_connection_state state)
+{
+    return state != FERRY_CONNECTION_PARKED && state != FERRY_CONNECTION_LONG;
+}
+
 static void expire(struct ferry_shard *shard)
 {
     for (int state = 0; state < FERRY_CONNECTION_STATES; state++) {
         struct ferry_connection_list *list = &shard->lists[state];
-        while (state != FERRY_CONNECTION_PARKED && list->first != NULL && list->first->deadline_ms <= shard->now_ms)
+        while (has_deadline((enum ferry_connection_state)state) && list->first != NULL &&
+               list->first->deadline_ms <= shard->now_ms)
             time_out(list->first);
     }
 }
@@ -320,7 +326,8 @@ static void drain(struct ferry_shard *shard)
 /* Nothing is suspended, and whoever could be answered has been: MHD_stop_daemon aborts the process otherwise. */
 static bool is_drained(const struct ferry_shard *shard)
 {
-    if (shard->draining_since_ms == 0 || shard->lists[FERRY_CONNECTION_PARKED].first != NULL)
+    if (shard->draining_since_ms == 0 || shard->lists[FERRY_CONNECTION_PARKED].first != NULL ||
+        ferry_long_suspends(shard))
         return false;
     return atomic_load(&shard->connections) == 0 ||
            (shard->forced_since_ms > 0 && shard->now_ms - shard->forced_since_ms >= LAST_WORDS_MS);
@@ -368,6 +375,7 @@ static void *run(void *context)
     while (!is_drained(shard)) {
         wait_for_work(shard);
         resume_settled(shard);
+        ferry_long_tend(shard);
         give_room(shard);
         (void)MHD_run(shard->daemon);
         expire(shard);

@@ -8,6 +8,7 @@
 #include "bridge/admit.h"
 #include "bridge/gate.h"
 #include "bridge/http.h"
+#include "bridge/http_long.h"
 #include "bridge/http_tls.h"
 #include "bridge/trigger.h"
 
@@ -17,6 +18,7 @@ enum ferry_connection_state {
     FERRY_CONNECTION_HEADERS,   /* a head is to come: header_timeout, then 408 */
     FERRY_CONNECTION_BODY,      /* a body is to come: request_timeout, then 408 */
     FERRY_CONNECTION_PARKED,    /* suspended; the parcel has the deadline */
+    FERRY_CONNECTION_LONG,      /* a long answer, which has its own deadlines (http_long) */
     FERRY_CONNECTION_ANSWERING, /* the answer is on its way: request_timeout, then cut */
     FERRY_CONNECTION_IDLE,      /* kept alive: request_timeout, then closed */
     FERRY_CONNECTION_STATES
@@ -71,6 +73,7 @@ struct ferry_request {
     bool is_trigger;                /* the path is one of triggers: */
     struct ferry_trigger_call call; /* what it asks for … */
     struct ferry_answer answer;     /* … and what it gets; of other paths empty */
+    struct ferry_long longer;
     enum ferry_code verdict;
     struct ferry_error error;
     struct ferry_parcel parcel;
@@ -95,6 +98,8 @@ struct ferry_shard {
     struct ferry_admit_thread *admit;
     struct ferry_connection_list lists[FERRY_CONNECTION_STATES];
     atomic_size_t connections;
+    atomic_bool long_news;   /* for one of the long answers */
+    int64_t long_due_ms;     /* when one of them is to be looked at without news */
     atomic_uint room_wanted; /* connections that other shards ask this one to end */
     struct ferry_linger lingering[FERRY_LINGER_MAX];
     size_t linger_count;
@@ -110,7 +115,10 @@ struct ferry_http {
     size_t connections_max;                 /* the limit, or what the system's limit of open files allows */
     atomic_size_t connections;              /* of all shards */
     atomic_size_t body_bytes;               /* of all bodies in memory */
-    struct ferry_bucket log_bucket;         /* lines about refused requests */
+    atomic_size_t longs;                    /* long answers of all shards */
+    size_t longs_max;
+    struct ferry_series *long_gauges[FERRY_LONG_EVENTS + 1]; /* by enum ferry_long_kind */
+    struct ferry_bucket log_bucket;                          /* lines about refused requests */
     atomic_size_t log_suppressed;
     struct ferry_tls *tls; /* NULL: plain */
     uint16_t port;

@@ -1,3 +1,4 @@
+#include "bridge/feedback.h"
 #include "bridge/trigger_inside.h"
 
 #include <stdlib.h>
@@ -246,6 +247,9 @@ static enum ferry_code end_call(struct ferry_trigger_call *call, struct ferry_ad
     if (code != FERRY_OK)
         return code;
     call->wait = inputs.wait;
+    int64_t wait_ms;
+    if (!ferry_feedback_wait(call, &wait_ms, error))
+        return FERRY_INPUT_REFUSED;
     if (!call->confirm)
         return start(call, &inputs, admission, answer, error);
     ferry_trigger_answer_confirm(call, &inputs, answer);
@@ -282,5 +286,5 @@ void ferry_trigger_published(struct ferry_trigger_call *call, enum ferry_code co
     if (!call->duplicate)
         ferry_recent_settle(call->shared->recent, call->kind, safe);
     if (safe)
-        ferry_trigger_answer_started(call, answer);
+        ferry_feedback_answer(call, NULL, false, answer);
 }

@@ -116,6 +116,10 @@ FERRY_NODISCARD enum ferry_code ferry_trigger_end(struct ferry_trigger_call *cal
 /* The record came back with this code. Makes the answer for FERRY_OK and FERRY_SPOOLED, else none. */
 void ferry_trigger_published(struct ferry_trigger_call *call, enum ferry_code code, struct ferry_answer *answer);
 
+/* Settles `id` and `token` from the path, where they are not settled yet, and the run's addresses. False when memory
+ * ran out. */
+FERRY_NODISCARD bool ferry_trigger_name_run(struct ferry_trigger_call *call);
+
 /* For every answer of a request under /triggers/, also a refusal: what it says to caches, pages and callers without a
  * key. */
 void ferry_trigger_add_fields(const struct ferry_trigger_call *call, enum ferry_code code, struct ferry_answer *answer);

@@ -70,22 +70,6 @@ void ferry_trigger_answer_preflight(const struct ferry_trigger_call *call, struc
     ferry_answer_add(answer, "Access-Control-Max-Age", "600");
 }
 
-/* ---- taken ---- */
-
-void ferry_trigger_answer_started(const struct ferry_trigger_call *call, struct ferry_answer *answer)
-{
-    answer->status = 202;
-    answer->media_type = "application/json";
-    ferry_answer_add(answer, "Location", call->run_url);
-    ferry_buffer_add_text(&answer->body, "{\"id\":");
-    ferry_buffer_add_json_string(&answer->body, ferry_slice_from(call->id));
-    ferry_buffer_add_text(&answer->body, ",\"trigger\":");
-    ferry_buffer_add_json_string(&answer->body, ferry_slice_from(call->trigger->config->name));
-    ferry_buffer_add_text(&answer->body, ",\"state\":\"accepted\",\"status_url\":");
-    ferry_buffer_add_json_string(&answer->body, ferry_slice_from(call->run_url));
-    ferry_buffer_add_text(&answer->body, "}\n");
-}
-
 /* ---- asked first ---- */
 
 /* The value of a query's field, which is always a text. */

@@ -105,9 +105,12 @@ static bool find_kind(struct ferry_trigger_call *call, struct ferry_slice idempo
     return true;
 }
 
-/* The path of the run, and its URL. */
-static bool name_run(struct ferry_trigger_call *call)
+bool ferry_trigger_name_run(struct ferry_trigger_call *call)
 {
+    if (call->id[0] == '\0') {
+        snprintf(call->id, sizeof call->id, "%.*s", FERRY_SLICE_ARGS(call->path.run));
+        snprintf(call->token, sizeof call->token, "%.*s", FERRY_SLICE_ARGS(call->path.token));
+    }
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
     ferry_buffer_init(&text, 4096);
     const char *base = ferry_trigger_base(call->request.snapshot, call->request.arena);
@@ -135,7 +138,7 @@ enum ferry_code ferry_trigger_identify(struct ferry_trigger_call *call, struct f
     call->duplicate = again && safe;
     if ((!again && !make_id(call, idempotent)) ||
         !ferry_trigger_run_token(call->trigger->config, call->key, ferry_slice_from(call->id), call->token) ||
-        !name_run(call))
+        !ferry_trigger_name_run(call))
         return no_memory(error);
     return FERRY_OK;
 }

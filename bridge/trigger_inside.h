@@ -63,8 +63,6 @@ FERRY_NODISCARD enum ferry_code ferry_trigger_make(const struct ferry_trigger_ca
 /* ---- trigger_answer ---- */
 
 void ferry_trigger_answer_preflight(const struct ferry_trigger_call *call, struct ferry_answer *answer);
-/* 202 with the run's address. */
-void ferry_trigger_answer_started(const struct ferry_trigger_call *call, struct ferry_answer *answer);
 /* A page with a button: "Start NAME?" */
 void ferry_trigger_answer_confirm(const struct ferry_trigger_call *call, const struct ferry_trigger_inputs *inputs,
                                   struct ferry_answer *answer);
