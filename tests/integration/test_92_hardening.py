@@ -13,6 +13,7 @@ from conftest import WEBHOOK
 from support import elf
 from support.ferry import ROOT, event
 from support.process import until
+from support.release import build
 
 PROGRAMS = ["ferry-bridge", "ferry-slack", "ferry-mail", "ferry-automation", "ferry"]
 MOST_EXPOSURE = 1.5
@@ -24,10 +25,7 @@ MOST_EXPOSURE = 1.5
 @pytest.fixture(scope="module")
 def release():
     """The folder of the release build's programs, as ./dev build makes it."""
-    for command in (["cmake", "--preset", "release"], ["cmake", "--build", "--preset", "release", "-j2"]):
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return ROOT / "build" / "release" / "bin"
+    return build()
 
 
 @pytest.mark.timeout(600)
