@@ -24,6 +24,7 @@ struct bridge {
     struct ferry_publisher *publisher;
     struct ferry_topics *topics;
     struct ferry_triggers *triggers;
+    struct ferry_results *results;
     struct ferry_http *http;
     bool config_good; /* at the last attempt to read it */
     bool certificate_good;
@@ -96,6 +97,23 @@ static enum ferry_code open_triggers(struct bridge *bridge, struct ferry_error *
     return bridge->triggers != NULL ? FERRY_OK : ferry_fail(error, FERRY_MEMORY, "out of memory");
 }
 
+/* With the Kafka of the start: triggers may come with a reload. */
+static enum ferry_code start_results(struct bridge *bridge, const struct ferry_config *config,
+                                     struct ferry_error *error)
+{
+    if (config->bridge.trigger_count == 0)
+        return FERRY_OK;
+    return ferry_results_start(bridge->results, bridge->program.config, error);
+}
+
+static enum ferry_code open_results(struct bridge *bridge, struct ferry_error *error)
+{
+    bridge->results = ferry_results_new(ferry_ops_metrics(bridge->ops));
+    if (bridge->results == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    return start_results(bridge, bridge->program.config, error);
+}
+
 static enum ferry_code start_http(struct bridge *bridge, struct ferry_error *error)
 {
     const struct ferry_http_options options = {
@@ -104,13 +122,14 @@ static enum ferry_code start_http(struct bridge *bridge, struct ferry_error *err
         .publisher = bridge->publisher,
         .ops = bridge->ops,
         .triggers = bridge->triggers,
+        .results = bridge->results,
     };
     return ferry_http_start(&options, &bridge->http, error);
 }
 
 /* In this order; ended in the opposite one. */
 static enum ferry_code (*const starts[])(struct bridge *bridge, struct ferry_error *error) = {
-    open_snapshots, open_publisher, open_admin, start_topics, open_triggers, start_http,
+    open_snapshots, open_publisher, open_admin, start_topics, open_triggers, open_results, start_http,
 };
 
 static enum ferry_code start(struct bridge *bridge, struct ferry_error *error)
@@ -172,6 +191,8 @@ static void reload(struct bridge *bridge)
     if (next != NULL) {
         warn_of_restart(bridge->program.config, config);
         warn_of_unserved(&config->bridge);
+        if (start_results(bridge, config, &error) != FERRY_OK)
+            ferry_log(FERRY_LOG_ERROR, "results of triggers", FERRY_FIELDS(ferry_text("reason", error.text)));
         ferry_snapshot_slot_set(&bridge->snapshots, next);
         ferry_topics_again(bridge->topics);
         ferry_log(FERRY_LOG_INFO, "configuration reloaded", FERRY_NO_FIELDS);
@@ -232,6 +253,8 @@ static void end(struct bridge *bridge)
         ferry_ops_close(bridge->ops);
     ferry_publisher_close(bridge->publisher);
     ferry_http_stop(bridge->http);
+    ferry_results_stop(bridge->results);
+    ferry_results_free(bridge->results);
     ferry_triggers_free(bridge->triggers);
     if (bridge->has_snapshots)
         ferry_snapshot_slot_done(&bridge->snapshots);

@@ -74,8 +74,8 @@ FERRY_NODISCARD enum ferry_code ferry_run_result_read(const struct ferry_record 
                                                       struct ferry_error *error);
 void ferry_run_result_drop(struct ferry_run_result *result);
 
-/* Starts the reader's thread, which waits for the broker and the topic by itself. The configuration is borrowed until
- * ferry_results_stop. Fails with FERRY_SYSTEM. */
+/* Starts the reader's thread, unless it runs; it waits for the broker and the topic by itself. The configuration is
+ * borrowed until ferry_results_stop. Fails with FERRY_SYSTEM. */
 FERRY_NODISCARD enum ferry_code ferry_results_start(struct ferry_results *results, const struct ferry_config *config,
                                                     struct ferry_error *error);
 /* Joins the thread, if there is one. */

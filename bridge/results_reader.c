@@ -156,6 +156,8 @@ static void *run(void *context)
 enum ferry_code ferry_results_start(struct ferry_results *results, const struct ferry_config *config,
                                     struct ferry_error *error)
 {
+    if (results->reading)
+        return FERRY_OK;
     struct reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
