@@ -162,6 +162,15 @@ struct ferry_audits_config {
     struct ferry_place place;
 };
 
+/* A tenant whose webhooks are looked at; those of `audits` are anyway. */
+enum { FERRY_WATCH_INTERVAL_MS = 300000 };
+struct ferry_watch_config {
+    const char *tenant;
+    struct ferry_auth auth;
+    int64_t interval_ms;
+    struct ferry_place place;
+};
+
 /* The console on the admin address. */
 struct ferry_console_config {
     bool present; /* it stands in the file */
@@ -195,6 +204,8 @@ struct ferry_bridge_config {
     size_t trigger_count;
     const struct ferry_audits_config *audits;
     size_t audits_count;
+    const struct ferry_watch_config *watch;
+    size_t watch_count;
     struct ferry_console_config console;
     struct ferry_properties kafka; /* overrides */
 };

@@ -309,6 +309,12 @@ void ferry_config_check_audits(struct ferry_config_reader *reader, const struct 
                                 "is shorter than the interval, what Qlik lists late is missed");
 }
 
+void ferry_config_check_watch(struct ferry_config_reader *reader, const struct ferry_yaml_node *node, void *target)
+{
+    const struct ferry_watch_config *watch = target;
+    ferry_config_check_tenant(reader, node, watch->tenant, false);
+}
+
 /* ---- the bridge ---- */
 
 static bool same_address(const struct ferry_address *a, const struct ferry_address *b)

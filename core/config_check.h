@@ -10,9 +10,9 @@ typedef void ferry_config_check_fn(struct ferry_config_reader *reader, const str
 
 ferry_config_check_fn ferry_config_check_topics, ferry_config_check_auth, ferry_config_check_tls,
     ferry_config_check_webhook, ferry_config_check_trigger_key, ferry_config_check_trigger, ferry_config_check_audits,
-    ferry_config_check_console, ferry_config_check_bridge, ferry_config_check_lookup, ferry_config_check_worker,
-    ferry_config_check_slack_route, ferry_config_check_slack, ferry_config_check_mail_route, ferry_config_check_smtp,
-    ferry_config_check_mail, ferry_config_check_qlik_call, ferry_config_check_automation_route,
+    ferry_config_check_watch, ferry_config_check_console, ferry_config_check_bridge, ferry_config_check_lookup,
+    ferry_config_check_worker, ferry_config_check_slack_route, ferry_config_check_slack, ferry_config_check_mail_route,
+    ferry_config_check_smtp, ferry_config_check_mail, ferry_config_check_qlik_call, ferry_config_check_automation_route,
     ferry_config_check_automation, ferry_config_check_root;
 
 /* Before a worker's own section is read: what `worker:` says, or its defaults. `target` begins with the worker's

@@ -282,6 +282,20 @@ static const struct ferry_config_table console_table = {
     ROWS(console_rows),
     .check = ferry_config_check_console};
 
+static const struct ferry_config_option watch_rows[] = {
+    MARK(PLACE, ferry_watch_config, place),
+    ROW("tenant", TEXT, ferry_watch_config, tenant, NULL, "the tenant's URL", REQUIRED),
+    ROW("auth", TABLE, ferry_watch_config, auth, NULL, "how to log in there", REQUIRED, .about = &auth_table),
+    ROW("interval", DURATION, ferry_watch_config, interval_ms, "5m", "the time between two looks", .about = &poll_time),
+};
+static const struct ferry_config_table watch_table = {
+    .title = "bridge.watch[]",
+    .help = "A tenant whose webhooks are looked at: are those that send to `public_url` enabled, which deliveries "
+            "failed? Tenants of `bridge.audits` are looked at every 5m anyway.",
+    .size = sizeof(struct ferry_watch_config),
+    ROWS(watch_rows),
+    .check = ferry_config_check_watch};
+
 static const struct ferry_config_option bridge_rows[] = {
     MARK(PRESENT, ferry_bridge_config, present),
     ROW("listen", ADDRESS, ferry_bridge_config, listen, "127.0.0.1:8080", "where webhooks and triggers arrive"),
@@ -303,6 +317,8 @@ static const struct ferry_config_option bridge_rows[] = {
          .about = &trigger_table),
     LIST("audits", TABLES, ferry_bridge_config, audits, audits_count, NULL, "the tenants to poll",
          .about = &audits_table),
+    LIST("watch", TABLES, ferry_bridge_config, watch, watch_count, NULL, "more tenants whose webhooks are looked at",
+         .about = &watch_table),
     ROW("console", TABLE, ferry_bridge_config, console, NULL, "the console", .about = &console_table),
     ROW("kafka", PROPERTIES, ferry_bridge_config, kafka, NULL, "librdkafka properties that override `kafka`",
         .about = &kafka_owned),

@@ -24,29 +24,50 @@ static bool is_same(const char *a, const char *b)
     return a_len == b_len && strncasecmp(a, b, a_len) == 0;
 }
 
-static const struct ferry_audits_config *find_configured(const struct ferry_config *config, const char *tenant)
+/* A tenant of the configuration: those of `audits`, then those of `watch`. False behind the last. */
+static bool configured_at(const struct ferry_bridge_config *bridge, size_t index, const char **tenant,
+                          const struct ferry_auth **auth)
 {
-    for (size_t i = 0; i < config->bridge.audits_count; i++)
-        if (is_same(config->bridge.audits[i].tenant, tenant))
-            return &config->bridge.audits[i];
+    bool audits = index < bridge->audits_count;
+    if (!audits && index - bridge->audits_count >= bridge->watch_count)
+        return false;
+    const struct ferry_watch_config *watch = audits ? NULL : &bridge->watch[index - bridge->audits_count];
+    *tenant = audits ? bridge->audits[index].tenant : watch->tenant;
+    *auth = audits ? &bridge->audits[index].auth : &watch->auth;
+    return true;
+}
+
+/* NULL: the configuration does not say how to log in there. */
+static const struct ferry_auth *find_configured(const struct ferry_config *config, const char *wanted)
+{
+    const char *tenant;
+    const struct ferry_auth *auth;
+    for (size_t i = 0; configured_at(&config->bridge, i, &tenant, &auth); i++)
+        if (is_same(tenant, wanted))
+            return auth;
     return NULL;
 }
 
 /* The only tenant that the configuration names, or NULL. */
 static const char *only_tenant(const struct ferry_config *config)
 {
-    const struct ferry_bridge_config *bridge = &config->bridge;
-    for (size_t i = 1; i < bridge->audits_count; i++)
-        if (!is_same(bridge->audits[i].tenant, bridge->audits[0].tenant))
+    const char *tenant, *only = NULL;
+    const struct ferry_auth *auth;
+    for (size_t i = 0; configured_at(&config->bridge, i, &tenant, &auth); i++) {
+        if (only != NULL && !is_same(tenant, only))
             return NULL;
-    return bridge->audits_count > 0 ? bridge->audits[0].tenant : NULL;
+        only = tenant;
+    }
+    return only;
 }
 
 static int refuse_tenant(const char *command, const struct ferry_config *config)
 {
+    const char *tenant;
+    const struct ferry_auth *auth;
     int code = ferry_cli_refuse(command, "--tenant is missing: https://NAME.REGION.qlikcloud.com");
-    for (size_t i = 0; i < config->bridge.audits_count; i++)
-        fprintf(stderr, "configured: %s\n", config->bridge.audits[i].tenant);
+    for (size_t i = 0; configured_at(&config->bridge, i, &tenant, &auth); i++)
+        fprintf(stderr, "configured: %s\n", tenant);
     return code;
 }
 
@@ -95,11 +116,10 @@ int ferry_at_tenant_begin(struct ferry_at_tenant *at, const char *command, const
         code = read_flags(at, command);
     if (code >= 0)
         return code;
-    const struct ferry_audits_config *configured = find_configured(config, at->tenant);
-    if (at->auth.kind == FERRY_AUTH_NONE && configured == NULL)
-        return ferry_cli_refuse(command, "how to log in at this tenant? --api-key-env, --client-id, or bridge.audits");
     struct ferry_error error;
-    const struct ferry_auth *auth = at->auth.kind != FERRY_AUTH_NONE ? &at->auth : &configured->auth;
+    const struct ferry_auth *auth = &at->auth;
+    if (auth->kind == FERRY_AUTH_NONE && (auth = find_configured(config, at->tenant)) == NULL)
+        return ferry_cli_refuse(command, "how to log in at this tenant? --api-key-env, --client-id, or bridge.audits");
     if (ferry_tenant_open(at->url, auth, config->ca, &at->session, &error) == FERRY_OK)
         return -1;
     fprintf(stderr, "ferry: %s\n", error.text);
