@@ -15,6 +15,7 @@ enum {
     ANSWER_MAX = 1 << 20,
     LINK_MAX = 64 * 1024,
     BLOCK_MS = 10000, /* after a 429 that does not say how long */
+    SHORTEST_BLOCK_MS = 1000,
     LONGEST_BLOCK_MS = 3600 * 1000,
 };
 
@@ -176,6 +177,8 @@ static void note_block(const struct ferry_tenant *tenant, struct ferry_tenant_an
         return;
     if (answer->retry_after_ms < 0)
         answer->retry_after_ms = BLOCK_MS;
+    if (answer->retry_after_ms < SHORTEST_BLOCK_MS)
+        answer->retry_after_ms = SHORTEST_BLOCK_MS;
     if (answer->retry_after_ms > LONGEST_BLOCK_MS)
         answer->retry_after_ms = LONGEST_BLOCK_MS;
     ferry_tier_block(tenant->url, ferry_clock_mono_ms(), answer->retry_after_ms);
