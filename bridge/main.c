@@ -10,6 +10,7 @@
 #include "bridge/publish.h"
 #include "bridge/snapshot.h"
 #include "bridge/topics.h"
+#include "bridge/webhook_watch.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/program.h"
@@ -25,6 +26,7 @@ struct bridge {
     struct ferry_topics *topics;
     struct ferry_triggers *triggers;
     struct ferry_results *results;
+    struct ferry_webhook_watch *watch;
     struct ferry_http *http;
     bool config_good; /* at the last attempt to read it */
     bool certificate_good;
@@ -91,6 +93,11 @@ static enum ferry_code start_topics(struct bridge *bridge, struct ferry_error *e
     return ferry_topics_start(&bridge->snapshots, bridge->publisher, bridge->ops, &bridge->topics, error);
 }
 
+static enum ferry_code start_watch(struct bridge *bridge, struct ferry_error *error)
+{
+    return ferry_webhook_watch_start(&bridge->snapshots, ferry_ops_metrics(bridge->ops), &bridge->watch, error);
+}
+
 static enum ferry_code open_triggers(struct bridge *bridge, struct ferry_error *error)
 {
     bridge->triggers = ferry_triggers_new(ferry_ops_metrics(bridge->ops));
@@ -129,7 +136,7 @@ static enum ferry_code start_http(struct bridge *bridge, struct ferry_error *err
 
 /* In this order; ended in the opposite one. */
 static enum ferry_code (*const starts[])(struct bridge *bridge, struct ferry_error *error) = {
-    open_snapshots, open_publisher, open_admin, start_topics, open_triggers, open_results, start_http,
+    open_snapshots, open_publisher, open_admin, start_topics, start_watch, open_triggers, open_results, start_http,
 };
 
 static enum ferry_code start(struct bridge *bridge, struct ferry_error *error)
@@ -248,6 +255,7 @@ static void drain(struct bridge *bridge)
 /* Whatever has been started. Late reports name the shards: the publisher goes before them. */
 static void end(struct bridge *bridge)
 {
+    ferry_webhook_watch_stop(bridge->watch);
     ferry_topics_stop(bridge->topics);
     if (bridge->ops != NULL)
         ferry_ops_close(bridge->ops);

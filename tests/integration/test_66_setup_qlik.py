@@ -1,8 +1,10 @@
 """ferry setup qlik: the webhook of a tenant, made, changed, left alone; and what it could not deliver, asked for again."""
 import json
+import signal
 
 import pytest
 
+from support import records
 from support.ferry import SECRET, event, merge
 from support.http import Answer
 from support.process import until
@@ -228,7 +230,6 @@ def served(make, kafka, settings, prefix, secure_tenant, authority, certificate)
 
 
 def test_failed_deliveries_are_asked_for_again_once(served, kafka, prefix):
-    from support import records
     ferry, tenant, webhook, authority = served
     lost = [event() for _ in range(3)]
     for number, missing in enumerate(lost):
@@ -261,3 +262,100 @@ def test_a_bridge_that_refuses_is_not_asked_on_until_qlik_disables_the_webhook(s
     assert len(tenant.requests(".*/actions/resend")) == 5
     setup(ferry, "--set-secret", "--resend-failed")
     until(lambda: len(tenant.requests(".*/actions/resend")) == 25)
+
+
+# --------------------------------------------------------------------------------------- what the bridge looks after
+
+
+@pytest.fixture
+def watched(make, settings, tenant):
+    """watched(webhook of the tenant…) → the bridge, which looks every second."""
+    def start(config=None):
+        auth, env = tenant.config()
+        bridge = {"public_url": PUBLIC, "webhooks": [DOOR], "watch": [{"tenant": tenant.url, "auth": auth, "interval": "1s"}]}
+        ferry = make(settings, {"bridge": merge(bridge, config or {})}, env=env)
+        return ferry, ferry.start("bridge", limit=90)
+    return start
+
+
+def messages(bridge, text):
+    return [line for line in bridge.logs() if line["msg"].startswith(text)]
+
+
+def test_a_webhook_that_qlik_disabled_is_told_once_with_the_cure(watched, tenant):
+    webhook = tenant.webhook(URL, name="events", secret=SECRET)
+    tenant.webhook("https://ferry.example.com.evil.example/webhooks/qlik", name="not ours")
+    _ferry, bridge = watched()
+    labels = {"tenant": tenant.url, "webhook": "events"}
+    until(lambda: bridge.metric("ferry_webhook_enabled", **labels) == 1, 60)
+    assert "not ours" not in bridge.metrics_text()
+    tenant.disable(webhook, "Too many failed deliveries")
+    until(lambda: bridge.metric("ferry_webhook_enabled", **labels) == 0, 60)
+    until(lambda: len(tenant.requests("/api/v1/webhooks")) > 5, 60)
+    told, = messages(bridge, "webhook is disabled")
+    assert told["level"] == "error" and told["reason"] == "Too many failed deliveries" and "ferry setup qlik" in told["cure"]
+    webhook["enabled"] = True
+    until(lambda: messages(bridge, "webhook is enabled"), 60)
+    assert bridge.metric("ferry_webhook_enabled", **labels) == 1
+    assert bridge.metric("ferry_webhook_last_look_timestamp_seconds", tenant=tenant.url) > 1e9
+
+
+def test_events_that_no_delivery_brought_are_counted(watched, tenant):
+    webhook = tenant.webhook(URL, name="events", secret=SECRET)
+    lost, found = event(), event()
+    for missing in (lost, lost, found):
+        tenant.failed_delivery(webhook, missing)
+    _ferry, bridge = watched()
+    until(lambda: bridge.metric("ferry_webhook_failed_deliveries", webhook="events") == 2, 60)
+    tenant._note(webhook, found["type"], found, 204, tenant.now())
+    until(lambda: bridge.metric("ferry_webhook_failed_deliveries", webhook="events") == 1, 60)
+    assert len(messages(bridge, "events of failed deliveries are missing")) == 1
+
+
+def test_a_webhook_that_is_gone_is_told_and_shown_no_more(watched, tenant):
+    webhook = tenant.webhook(URL, name="events", secret=SECRET)
+    _ferry, bridge = watched()
+    until(lambda: "ferry_webhook_enabled{" in bridge.metrics_text(), 60)
+    del tenant.webhooks[webhook["id"]]
+    until(lambda: messages(bridge, "no webhook of this tenant sends to this bridge"), 60)
+    assert "ferry_webhook_enabled{" not in bridge.metrics_text()
+
+
+def test_two_webhooks_of_one_name_are_two(watched, tenant):
+    first, second = (tenant.webhook(URL, name="events", secret=SECRET) for _ in range(2))
+    tenant.disable(second)
+    _ferry, bridge = watched()
+    until(lambda: bridge.metrics_text().count("ferry_webhook_enabled{") == 2, 60)
+    assert bridge.metric("ferry_webhook_enabled", webhook="events") == 1
+    assert bridge.metric("ferry_webhook_enabled", webhook=f"events ({second['id']})") == 0
+    assert first["enabled"]
+
+
+def test_a_tenant_that_refuses_does_not_touch_the_bridge(watched, tenant):
+    tenant.webhook(URL, name="events", secret=SECRET)
+    _ferry, bridge = watched()
+    until(lambda: bridge.metric("ferry_webhook_enabled", webhook="events") == 1, 60)
+    key, tenant.api_key = tenant.api_key, "another"
+    until(lambda: bridge.metric("ferry_webhook_look_errors_total", tenant=tenant.url) >= 2, 60)
+    told, = messages(bridge, "webhooks cannot be looked at")
+    assert "401" in told["reason"] and bridge.health("/readyz") == 200
+    tenant.api_key = key
+    until(lambda: messages(bridge, "webhooks can be looked at again"), 60)
+
+
+def test_a_reload_changes_whose_webhooks_are_looked_at(watched, tenant):
+    tenant.webhook(URL, name="events", secret=SECRET)
+    ferry, bridge = watched()
+    until(lambda: "ferry_webhook_enabled{" in bridge.metrics_text(), 60)
+    ferry.config["bridge"]["watch"] = []
+    ferry.write()
+    bridge.signal(signal.SIGHUP)
+    until(lambda: "ferry_webhook_enabled{" not in bridge.metrics_text(), 60)
+
+
+def test_a_tenant_that_does_not_answer_does_not_hold_up_the_end(watched, tenant):
+    tenant.webhook(URL, name="events", secret=SECRET)
+    tenant.intercept("/api/v1/webhooks", lambda _request, _usual: Answer(hang=True))
+    _ferry, bridge = watched()
+    tenant.wait_for(1, "/api/v1/webhooks", 60)
+    assert bridge.stop() == 0
