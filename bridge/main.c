@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "bridge/console/site.h"
 #include "bridge/http.h"
 #include "bridge/ops.h"
 #include "bridge/publish.h"
@@ -23,6 +24,7 @@ struct bridge {
     struct ferry_snapshot_slot snapshots;
     bool has_snapshots;
     struct ferry_publisher *publisher;
+    struct ferry_console_site *console;
     struct ferry_topics *topics;
     struct ferry_triggers *triggers;
     struct ferry_results *results;
@@ -83,9 +85,16 @@ static enum ferry_code open_publisher(struct bridge *bridge, struct ferry_error 
     return ferry_publisher_open(bridge->program.config, ferry_ops_metrics(bridge->ops), &bridge->publisher, error);
 }
 
+static enum ferry_code start_console(struct bridge *bridge, struct ferry_error *error)
+{
+    const struct ferry_console_subject subject = {&bridge->snapshots, bridge->publisher, bridge->program.config_path};
+    return ferry_console_site_start(&subject, ferry_ops_metrics(bridge->ops), &bridge->console, error);
+}
+
 static enum ferry_code open_admin(struct bridge *bridge, struct ferry_error *error)
 {
-    return ferry_ops_listen(bridge->ops, &bridge->program.config->bridge.admin, bridge->publisher, error);
+    return ferry_ops_listen(bridge->ops, &bridge->program.config->bridge.admin, bridge->publisher, bridge->console,
+                            error);
 }
 
 static enum ferry_code start_topics(struct bridge *bridge, struct ferry_error *error)
@@ -136,7 +145,7 @@ static enum ferry_code start_http(struct bridge *bridge, struct ferry_error *err
 
 /* In this order; ended in the opposite one. */
 static enum ferry_code (*const starts[])(struct bridge *bridge, struct ferry_error *error) = {
-    open_snapshots, open_publisher, open_admin, start_topics, start_watch, open_triggers, open_results, start_http,
+    open_snapshots, open_publisher, start_console, open_admin, start_topics, start_watch, open_triggers, open_results, start_http,
 };
 
 static enum ferry_code start(struct bridge *bridge, struct ferry_error *error)
@@ -259,6 +268,7 @@ static void end(struct bridge *bridge)
     ferry_topics_stop(bridge->topics);
     if (bridge->ops != NULL)
         ferry_ops_close(bridge->ops);
+    ferry_console_site_stop(bridge->console);
     ferry_publisher_close(bridge->publisher);
     ferry_http_stop(bridge->http);
     ferry_results_stop(bridge->results);

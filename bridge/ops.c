@@ -113,10 +113,15 @@ static bool is_ready(void *context, char *why, size_t why_bytes)
 }
 
 enum ferry_code ferry_ops_listen(struct ferry_ops *ops, const struct ferry_address *address,
-                                 struct ferry_publisher *publisher, struct ferry_error *error)
+                                 struct ferry_publisher *publisher, struct ferry_console_site *console,
+                                 struct ferry_error *error)
 {
     ops->publisher = publisher;
-    const struct ferry_admin admin = {.metrics = ops->metrics, .ready = is_ready, .context = ops};
+    const struct ferry_admin admin = {.metrics = ops->metrics,
+                                      .ready = is_ready,
+                                      .context = ops,
+                                      .more = ferry_console_site_answer,
+                                      .more_context = console};
     return ferry_admin_listener_start(address, &admin, &ops->admin, error);
 }
 

@@ -3,6 +3,7 @@
 #define FERRY_BRIDGE_OPS_H
 
 #include "bridge/admit.h"
+#include "bridge/console/site.h"
 #include "bridge/publish.h"
 #include "core/metrics.h"
 
@@ -13,10 +14,11 @@ struct ferry_ops *ferry_ops_new(void);
 void ferry_ops_free(struct ferry_ops *ops);
 struct ferry_metrics *ferry_ops_metrics(struct ferry_ops *ops);
 
-/* /healthz, /readyz and /metrics. Fails with FERRY_SYSTEM: address and cure. The publisher is borrowed. */
+/* /healthz, /readyz and /metrics, and the console. Fails with FERRY_SYSTEM: address and cure. Both are borrowed. */
 FERRY_NODISCARD enum ferry_code ferry_ops_listen(struct ferry_ops *ops, const struct ferry_address *address,
-                                                 struct ferry_publisher *publisher, struct ferry_error *error);
-/* Ends the admin address; before the publisher goes. */
+                                                 struct ferry_publisher *publisher, struct ferry_console_site *console,
+                                                 struct ferry_error *error);
+/* Ends the admin address; before the publisher and the console go. */
 void ferry_ops_close(struct ferry_ops *ops);
 
 /* The doors are open: from now on it may be ready. */

@@ -1,0 +1,22 @@
+# cmake -DNAME=ferry_console_assets -DHEADER=bridge/console/asset.h -DOUT=FILE.c -P embed.cmake FILE...
+# Files as C: an array of `struct ferry_asset`, ended by a NULL name.
+foreach(i RANGE ${CMAKE_ARGC})
+  if("${CMAKE_ARGV${i}}" STREQUAL "-P")
+    math(EXPR first "${i} + 2")
+  endif()
+endforeach()
+math(EXPR last "${CMAKE_ARGC} - 1")
+set(arrays "")
+set(rows "")
+foreach(i RANGE ${first} ${last})
+  set(file "${CMAKE_ARGV${i}}")
+  file(READ "${file}" bytes HEX)
+  string(REGEX REPLACE "(................................)" "\\1\n    " bytes "${bytes}")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1, " bytes "${bytes}")
+  get_filename_component(name "${file}" NAME)
+  math(EXPR number "${i} - ${first}")
+  string(APPEND arrays "static const unsigned char file_${number}[] = {\n    ${bytes}\n};\n")
+  string(APPEND rows "    {\"${name}\", {(const char *)file_${number}, sizeof file_${number}}},\n")
+endforeach()
+file(WRITE "${OUT}" "/* Made by cmake/embed.cmake. */\n#include \"${HEADER}\"\n\n${arrays}\n"
+                    "const struct ferry_asset ${NAME}[] = {\n${rows}    {NULL, {NULL, 0}},\n};\n")
