@@ -31,6 +31,7 @@ static const struct need bridge_needs[] = {
     {EVENTS, NULL, "Write Describe", ALWAYS},
     {OWN, "quarantine", "Write Describe", ALWAYS},
     {OWN, "audits", "Read Write Describe", AUDITS},
+    {GROUP, NULL, "Read Describe", AUDITS},
     {OWN, "results", "Read Write Describe", TRIGGERS},
     {INTERNAL, NULL, "Describe", CREATES},
     {EVENTS, NULL, "Create", CREATES},
@@ -250,7 +251,9 @@ static void add_workers(struct acls *acls)
 
 void ferry_topics_print_acls(const struct ferry_config *config, struct ferry_topic_rows rows, FILE *out)
 {
-    const struct program bridge = {.name = "ferry-bridge", .kafka = config->bridge.kafka};
+    char members[512]; /* of those who share the tenants whose audits are polled */
+    snprintf(members, sizeof members, "%s-audits", config->topics.internal);
+    const struct program bridge = {.name = "ferry-bridge", .group = members, .kafka = config->bridge.kafka};
     const struct program cli = {.name = "ferry"};
     struct acls acls = {.config = config, .rows = rows};
     ferry_buffer_init(&acls.out, FERRY_CLI_FILE_BYTES);

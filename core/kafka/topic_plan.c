@@ -84,6 +84,26 @@ static void plan_results(struct ferry_topic_plan *plan)
     set_number(plan, "segment.ms", HOUR_MS / 6);
 }
 
+/* One checkpoint a tenant, written with every page of a busy one: small segments are soon compacted, so that whoever
+ * takes a tenant over has little to read. */
+static void plan_audits(struct ferry_topic_plan *plan)
+{
+    set(plan, "cleanup.policy", "compact");
+    set_number(plan, "segment.bytes", 16 << 20);
+    set_number(plan, "segment.ms", 6 * HOUR_MS);
+    set(plan, "min.cleanable.dirty.ratio", "0.1");
+}
+
+/* Of the bridge's own. */
+static const struct {
+    const char *name;
+    void (*plan)(struct ferry_topic_plan *plan);
+} own[] = {
+    {"audits", plan_audits},
+    {"results", plan_results},
+};
+
+/* Of each worker. */
 static const struct {
     const char *suffix;
     void (*plan)(const struct ferry_config *config, const struct ferry_worker_config *worker, int widest,
@@ -114,8 +134,9 @@ void ferry_topic_plan(const struct ferry_config *config, const char *topic, int 
     if (!ferry_route_topic_is_internal(&config->topics, ferry_slice_from(topic)))
         return;
     const char *name = topic + strlen(config->topics.internal) + 1; /* "slack.effects" */
-    if (strcmp(name, "results") == 0)
-        plan_results(plan);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        if (strcmp(name, own[i].name) == 0)
+            own[i].plan(plan);
     const char *dot = strchr(name, '.');
     const struct ferry_worker_config *worker = dot != NULL ? find_worker(config, name, (size_t)(dot - name)) : NULL;
     for (size_t i = 0; worker != NULL && i < sizeof kinds / sizeof kinds[0]; i++)

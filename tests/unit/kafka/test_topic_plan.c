@@ -32,9 +32,10 @@ static const char *planned(const struct ferry_topic_plan *plan, const char *name
 static void an_event_topic_takes_what_is_configured(void **state)
 {
     (void)state;
-    static const char *const topics[] = {"qlik.app.created",        "qlik.other", "ferry.audits", "ferry.quarantine",
-                                         "ferryboat.slack.effects", "ferry",      "ferry.",       "ferry.teams.effects",
-                                         "ferry.slack.effects.old"};
+    static const char *const topics[] = {
+        "qlik.app.created",        "qlik.other", "ferry.operations", "ferry.quarantine",
+        "ferryboat.slack.effects", "ferry",      "ferry.",           "ferry.teams.effects",
+        "ferry.slack.effects.old"};
     struct ferry_config config = config_with(NULL, 0);
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
         struct ferry_topic_plan plan;
@@ -105,6 +106,19 @@ static void letters_and_waiting_records_are_never_compacted(void **state)
     assert_string_equal(planned(&plan, "cleanup.policy"), "delete");
 }
 
+static void checkpoints_of_audits_are_compacted_whatever_events_are(void **state)
+{
+    (void)state;
+    static const struct ferry_property day[] = {{.name = "retention.ms", .value = "86400000"},
+                                                {.name = "cleanup.policy", .value = "delete"}};
+    struct ferry_config config = config_with(day, 2);
+    struct ferry_topic_plan plan;
+    ferry_topic_plan(&config, "ferry.audits", 48, &plan);
+    assert_int_equal(plan.partitions, 6);
+    assert_string_equal(planned(&plan, "cleanup.policy"), "compact");
+    assert_string_equal(planned(&plan, "segment.bytes"), "16777216");
+}
+
 static void results_of_triggers_are_gone_after_an_hour(void **state)
 {
     (void)state;
@@ -127,6 +141,7 @@ int main(void)
         cmocka_unit_test(marks_and_what_waits_are_as_wide_as_the_widest_input),
         cmocka_unit_test(what_waits_outlives_its_retries),
         cmocka_unit_test(letters_and_waiting_records_are_never_compacted),
+        cmocka_unit_test(checkpoints_of_audits_are_compacted_whatever_events_are),
         cmocka_unit_test(results_of_triggers_are_gone_after_an_hour),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
