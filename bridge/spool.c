@@ -344,6 +344,8 @@ static void look_around(struct ferry_spool *spool, struct ferry_metrics *metrics
     spool->oldest_gauge = single(metrics, FERRY_GAUGE, "ferry_spool_oldest_seconds", "Age of the oldest event on disk");
     spool->aside_counter = single(metrics, FERRY_COUNTER, "ferry_spool_aside_total",
                                   "Spooled events that can never be produced, kept in the spool's table `aside`");
+    ferry_series_set(single(metrics, FERRY_GAUGE, "ferry_spool_limit_bytes", "What ferry_spool_bytes may come to"),
+                     (double)spool->limit_bytes);
     ferry_series_set(spool->rows_gauge, (double)spool->rows);
     ferry_series_set(spool->bytes_gauge, (double)spool->used_bytes);
 }

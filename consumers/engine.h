@@ -126,6 +126,7 @@ struct ferry_slot {
     struct ferry_series *effect_seconds;
     struct ferry_series *end_to_end_seconds;
     struct ferry_series *retry_waiting;
+    struct ferry_series *retry_oldest;
     struct ferry_series *parked;
 };
 

@@ -190,18 +190,29 @@ static void keep_house(struct ferry_engine *engine)
     ferry_engine_unlock(engine);
 }
 
+/* What waits for a route in those partitions of the retry topic that are ours. */
+static void look_at_waiting(struct ferry_engine *engine, struct ferry_slot *slot)
+{
+    int64_t now_ms = ferry_clock_wall_ms(), since_ms = now_ms;
+    slot->outstanding = 0;
+    for (size_t i = 0; i < engine->partition_count; i++) {
+        const struct ferry_held_partition *partition = engine->partitions[i];
+        if (!partition->retry || partition->gone)
+            continue;
+        slot->outstanding += ferry_retry_index_count(engine->retries, partition->number, slot->name);
+        int64_t oldest_ms = ferry_retry_index_oldest(engine->retries, partition->number, slot->name);
+        since_ms = oldest_ms < since_ms ? oldest_ms : since_ms;
+    }
+    ferry_slot_count_waiting(slot);
+    ferry_series_set(slot->retry_oldest, (double)(now_ms - since_ms) / 1000);
+}
+
 /* Now and then: what waits outside is counted, and partitions that are full are relieved. */
 static void look_after_waiting(struct ferry_engine *engine)
 {
     ferry_engine_lock(engine);
-    for (struct ferry_slot *slot = engine->slots; slot != NULL; slot = slot->next) {
-        slot->outstanding = 0;
-        for (size_t i = 0; i < engine->partition_count; i++)
-            if (engine->partitions[i]->retry && !engine->partitions[i]->gone)
-                slot->outstanding +=
-                    ferry_retry_index_count(engine->retries, engine->partitions[i]->number, slot->name);
-        ferry_slot_count_waiting(slot);
-    }
+    for (struct ferry_slot *slot = engine->slots; slot != NULL; slot = slot->next)
+        look_at_waiting(engine, slot);
     for (size_t i = 0; i < engine->partition_count; i++)
         if (engine->partitions[i]->paused)
             ferry_partition_spill(engine, engine->partitions[i]);

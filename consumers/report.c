@@ -62,6 +62,9 @@ void ferry_report_slot(struct ferry_engine *engine, struct ferry_slot *slot)
     slot->retry_waiting = series(family(engine, FERRY_GAUGE, "ferry_retry_waiting",
                                         "Effects that failed and wait for their next attempt", by_route),
                                  slot->name, NULL, NULL);
+    slot->retry_oldest = series(family(engine, FERRY_GAUGE, "ferry_retry_oldest_seconds",
+                                       "How long what waits in the retry topic has been failing, at most", by_route),
+                                slot->name, NULL, NULL);
     slot->parked = series(family(engine, FERRY_GAUGE, "ferry_route_parked",
                                  "1 while the route's destination is dead and its events are dead letters", by_route),
                           slot->name, NULL, NULL);

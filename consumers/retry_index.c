@@ -551,6 +551,17 @@ size_t ferry_retry_index_count(const struct ferry_retry_index *index, int32_t pa
     return count;
 }
 
+/* Entries come to the log within `retry.in_lane` of their first failure: the first one is as good as the oldest. */
+int64_t ferry_retry_index_oldest(const struct ferry_retry_index *index, int32_t partition, const char *route)
+{
+    if (ferry_retry_index_count(index, partition, route) == 0)
+        return INT64_MAX;
+    const struct ferry_retry_row *row = partition_of(index, partition)->first;
+    while (row != NULL && strcmp(row->route, route) != 0)
+        row = row->log_behind;
+    return row != NULL ? row->first_failure_ms : INT64_MAX;
+}
+
 /* ---- work ---- */
 
 int64_t ferry_retry_index_next_due(const struct ferry_retry_index *index, int32_t partition)

@@ -76,6 +76,9 @@ struct ferry_retry_row *ferry_retry_index_find(const struct ferry_retry_index *i
                                                const struct ferry_retry_note *note);
 /* How many entries of the partition wait, for that route (NULL: any). */
 size_t ferry_retry_index_count(const struct ferry_retry_index *index, int32_t partition, const char *route);
+/* Since when that route's entry that stands first in the partition has been failing (wall clock, ms); INT64_MAX: none
+ * waits. */
+int64_t ferry_retry_index_oldest(const struct ferry_retry_index *index, int32_t partition, const char *route);
 
 /* ---- work ---- */
 

@@ -308,6 +308,25 @@ static void each_route_is_counted_for_itself_whatever_becomes_of_its_entries(voi
     assert_int_equal(ferry_retry_index_count(waiting, 1, "q"), 0);
 }
 
+static void the_oldest_of_a_route_is_told_until_it_is_settled(void **state)
+{
+    struct ferry_retry_note note = note_of(FERRY_RETRY_ENTRY, 10, 5);
+    (void)state;
+    assert_int_equal(ferry_retry_index_oldest(waiting, 1, "r"), INT64_MAX);
+    note.route = FERRY_SLICE("another");
+    note.first_failure_ms = 500;
+    assert_int_equal(ferry_retry_index_read(waiting, &note, FERRY_SLICE("k"), 1, 0), FERRY_OK);
+    read_fact(1, FERRY_RETRY_ENTRY, 11, "k", 5);
+    note = note_of(FERRY_RETRY_ENTRY, 12, 5);
+    note.first_failure_ms = 3000;
+    assert_int_equal(ferry_retry_index_read(waiting, &note, FERRY_SLICE("k"), 1, 2), FERRY_OK);
+    assert_int_equal(ferry_retry_index_oldest(waiting, 1, "r"), 1000);
+    assert_int_equal(ferry_retry_index_oldest(waiting, 2, "r"), INT64_MAX);
+    read_fact(3, FERRY_RETRY_DONE, 11, "k", 0);
+    assert_int_equal(ferry_retry_index_oldest(waiting, 1, "r"), 3000);
+    assert_int_equal(ferry_retry_index_oldest(waiting, 1, "another"), 500);
+}
+
 static void thousands_of_lanes_and_entries_are_held(void **state)
 {
     (void)state;
@@ -349,6 +368,7 @@ int main(void)
         TEST(an_entry_whose_record_is_gone_lets_the_lane_go_on),
         TEST(a_topic_that_was_made_anew_begins_anew),
         TEST(each_route_is_counted_for_itself_whatever_becomes_of_its_entries),
+        TEST(the_oldest_of_a_route_is_told_until_it_is_settled),
         TEST(thousands_of_lanes_and_entries_are_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
