@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "bridge/audits.h"
 #include "bridge/console/site.h"
 #include "bridge/http.h"
 #include "bridge/ops.h"
@@ -29,24 +30,11 @@ struct bridge {
     struct ferry_triggers *triggers;
     struct ferry_results *results;
     struct ferry_webhook_watch *watch;
+    struct ferry_audits *audits;
     struct ferry_http *http;
     bool config_good; /* at the last attempt to read it */
     bool certificate_good;
 };
-
-/* ---- what this version does not do is said, never silently ignored ---- */
-
-static void warn_of(const char *key, const char *consequence)
-{
-    ferry_log(FERRY_LOG_WARN, "configured, but not served by this version",
-              FERRY_FIELDS(ferry_text("key", key), ferry_text("consequence", consequence)));
-}
-
-static void warn_of_unserved(const struct ferry_bridge_config *config)
-{
-    if (config->audits_count > 0)
-        warn_of("bridge.audits", "the Audits API is not asked");
-}
 
 /* Every connection is a file: asks for as many as the system allows us. */
 static void raise_file_limit(const struct ferry_bridge_config *config)
@@ -107,6 +95,12 @@ static enum ferry_code start_watch(struct bridge *bridge, struct ferry_error *er
     return ferry_webhook_watch_start(&bridge->snapshots, ferry_ops_metrics(bridge->ops), &bridge->watch, error);
 }
 
+static enum ferry_code start_audits(struct bridge *bridge, struct ferry_error *error)
+{
+    return ferry_audits_start(bridge->program.config, &bridge->snapshots, bridge->publisher, bridge->ops,
+                              &bridge->audits, error);
+}
+
 static enum ferry_code open_triggers(struct bridge *bridge, struct ferry_error *error)
 {
     bridge->triggers = ferry_triggers_new(ferry_ops_metrics(bridge->ops));
@@ -145,7 +139,8 @@ static enum ferry_code start_http(struct bridge *bridge, struct ferry_error *err
 
 /* In this order; ended in the opposite one. */
 static enum ferry_code (*const starts[])(struct bridge *bridge, struct ferry_error *error) = {
-    open_snapshots, open_publisher, start_console, open_admin, start_topics, start_watch, open_triggers, open_results, start_http,
+    open_snapshots, open_publisher, start_console, open_admin,   start_topics,
+    start_watch,    start_audits,   open_triggers, open_results, start_http,
 };
 
 static enum ferry_code start(struct bridge *bridge, struct ferry_error *error)
@@ -206,11 +201,11 @@ static void reload(struct bridge *bridge)
     show_reload(bridge);
     if (next != NULL) {
         warn_of_restart(bridge->program.config, config);
-        warn_of_unserved(&config->bridge);
         if (start_results(bridge, config, &error) != FERRY_OK)
             ferry_log(FERRY_LOG_ERROR, "results of triggers", FERRY_FIELDS(ferry_text("reason", error.text)));
         ferry_snapshot_slot_set(&bridge->snapshots, next);
         ferry_topics_again(bridge->topics);
+        ferry_audits_again(bridge->audits);
         ferry_log(FERRY_LOG_INFO, "configuration reloaded", FERRY_NO_FIELDS);
     }
     reload_certificate(bridge, false);
@@ -253,6 +248,7 @@ static void drain(struct bridge *bridge)
     int64_t until = ferry_clock_mono_ms() + total_ms * 6 / 10;
     ferry_log(FERRY_LOG_INFO, "draining", FERRY_NO_FIELDS);
     ferry_ops_drain(bridge->ops);
+    ferry_audits_drain(bridge->audits);
     ferry_http_drain(bridge->http, total_ms * 4 / 10);
     int64_t left = ferry_publisher_up(bridge->publisher) ? until - ferry_clock_mono_ms() : 0;
     if (ferry_publisher_flush(bridge->publisher, left > 0 ? left : 0) != FERRY_OK)
@@ -265,11 +261,13 @@ static void drain(struct bridge *bridge)
 static void end(struct bridge *bridge)
 {
     ferry_webhook_watch_stop(bridge->watch);
+    ferry_audits_stop(bridge->audits);
     ferry_topics_stop(bridge->topics);
     if (bridge->ops != NULL)
         ferry_ops_close(bridge->ops);
     ferry_console_site_stop(bridge->console);
     ferry_publisher_close(bridge->publisher);
+    ferry_audits_free(bridge->audits);
     ferry_http_stop(bridge->http);
     ferry_results_stop(bridge->results);
     ferry_results_free(bridge->results);
@@ -293,7 +291,6 @@ static int serve(struct bridge *bridge)
         return fail(&error);
     }
     raise_file_limit(&bridge->program.config->bridge);
-    warn_of_unserved(&bridge->program.config->bridge);
     int exit_code = FERRY_EXIT_DONE;
     if (start(bridge, &error) == FERRY_OK) {
         run(bridge);
