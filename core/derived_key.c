@@ -49,8 +49,7 @@ static bool split(struct ferry_slice text, struct ferry_slice *label, struct fer
     return ferry_derived_label_is_valid(*label);
 }
 
-/* Does `revoked` name the label, or one that it stands under: all up to one of its dots? */
-static bool is_revoked(const struct ferry_strings *revoked, struct ferry_slice label)
+bool ferry_derived_label_is_revoked(const struct ferry_strings *revoked, struct ferry_slice label)
 {
     for (size_t i = 0; i < revoked->count; i++) {
         size_t len = strlen(revoked->items[i]);
@@ -78,6 +77,6 @@ bool ferry_derived_key_verify(const struct ferry_trigger_config *trigger, struct
     }
     if (parent == NULL)
         return false;
-    *out = (struct ferry_derived_key){parent, label, is_revoked(&trigger->revoked, label)};
+    *out = (struct ferry_derived_key){parent, label, ferry_derived_label_is_revoked(&trigger->revoked, label)};
     return true;
 }

@@ -22,6 +22,9 @@ enum {
  * letters, digits and . _ -, the first one a letter or digit. */
 bool ferry_derived_label_is_valid(struct ferry_slice label);
 
+/* Does `revoked` name the label, or one that it stands under: all up to one of its dots? */
+bool ferry_derived_label_is_revoked(const struct ferry_strings *revoked, struct ferry_slice label);
+
 /* Writes the key of `label` and a NUL; the label must be valid. False, `key` undefined, when OpenSSL fails. */
 FERRY_NODISCARD bool ferry_derived_key_make(struct ferry_slice parent, const char *trigger, struct ferry_slice label,
                                             char key[FERRY_DERIVED_KEY_ROOM]);

@@ -16,6 +16,7 @@ int ferry_command_sign(int argc, char **argv);
 int ferry_command_spool(int argc, char **argv);
 int ferry_command_tail(int argc, char **argv);
 int ferry_command_topics(int argc, char **argv);
+int ferry_command_triggers(int argc, char **argv);
 int ferry_command_try(int argc, char **argv);
 
 #endif

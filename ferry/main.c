@@ -26,6 +26,7 @@ static const struct ferry_command commands[] = {
     {"lag", ferry_command_lag, "how far the workers are behind"},
     {"dlq", ferry_command_dlq, "what the workers gave up: look, try again, drop"},
     {"spool", ferry_command_spool, "what a bridge holds on disk: look, export, bring it to Kafka"},
+    {"triggers", ferry_command_triggers, "who calls the triggers: calls, last use, last address of each key"},
     {"topics", ferry_command_topics, "the topics: which there are to be, make them, show them for others to make"},
     {"tail", ferry_command_tail, "watch events as they come, or came"},
     {"replay", ferry_command_replay, "bring old events to a topic, a worker or an URL once more"},

@@ -565,6 +565,40 @@ def test_a_reload_brings_and_ends_keys(make, settings):
     assert status(derived(SCRIPT, "bert")) == 204
 
 
+# --------------------------------------------------------------------------------------------- ferry triggers
+
+
+def test_who_calls_is_told_from_kafka(make, settings):
+    """Calls through two bridges, one of them gone; a key that was never used, one of the kit, one that is gone."""
+    ferry = make(settings, {"bridge": {"triggers": [trigger("nightly"), trigger("weekly")], "trusted_proxies": ["127.0.0.0/8"]}}, env=KEYS)
+    program = ferry.start("bridge")
+    assert ferry.run("ferry", "triggers", "-c", ferry.path).stdout.count("never") == 4
+
+    def ask(name, key, caller):
+        assert http.send("GET", f"{program.url}/triggers/{name}?app={fresh()}",
+                         headers={"X-Ferry-Key": key, "X-Forwarded-For": caller}).status == 202
+    for caller in ("192.0.2.1", "192.0.2.2"):
+        ask("nightly", SCRIPT, caller)
+    ask("nightly", derived(IFTTT, "anna", "nightly"), "192.0.2.3")
+    ask("nightly", derived(IFTTT, "bert", "nightly"), "192.0.2.4")
+    ask("weekly", IFTTT, "192.0.2.5")
+    program.stop()
+    ferry.config["bridge"]["triggers"] = [trigger("nightly", revoked=["bert"], keys=[KEY_LIST[1]])]
+    ferry.write()
+    done = ferry.run("ferry", "triggers", "-c", ferry.path, "--json")
+    assert done.returncode == 0, done.stderr
+    found = {(r["trigger"], r["key"]): (r["calls"], r["address"], r["standing"]) for r in map(json.loads, done.stdout.splitlines())}
+    assert found == {
+        ("nightly", "ifttt"): (0, None, "configured"), ("nightly", "load-script"): (2, "192.0.2.2", "unconfigured"),
+        ("nightly", "ifttt/anna"): (1, "192.0.2.3", "kit"), ("nightly", "ifttt/bert"): (1, "192.0.2.4", "revoked"),
+        ("weekly", "ifttt"): (1, "192.0.2.5", "no-trigger")}
+    one = ferry.run("ferry", "triggers", "weekly", "-c", ferry.path)
+    assert one.returncode == 0 and "192.0.2.5" in one.stdout and "nightly" not in one.stdout
+    assert ferry.run("ferry", "triggers", "-c", ferry.path, "--from", "now", "--json").stdout.count('"calls": 0') == 1
+    assert ferry.run("ferry", "triggers", "nobody", "-c", ferry.path).returncode == 1
+    assert ferry.run("ferry", "triggers", "-c", ferry.path, "--from", "soon").returncode == 2
+
+
 # ------------------------------------------------------------------------------------------ nothing is told
 
 
