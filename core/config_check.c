@@ -10,7 +10,7 @@
 #include "core/catalog.h"
 #include "core/config_shape.h"
 
-enum { SECRET_SHORT = 16, CONSOLE_KEY_MIN = 16 };
+enum { SECRET_SHORT = 16, CONSOLE_KEY_MIN = 16, TRIGGER_KEY_MIN = 8 };
 
 static const char *const http_schemes[] = {"https", "http", NULL};
 
@@ -256,8 +256,11 @@ void ferry_config_check_trigger_key(struct ferry_config_reader *reader, const st
     struct ferry_slice secret = ferry_secret_slice(key->secret);
     if (secret.ptr == NULL)
         return;
-    if (ferry_slice_is(secret, "kit"))
-        ferry_config_error_at(reader, node, "secret", "is `kit`, which is the kit's page and no key");
+    if (ferry_slice_is(secret, "kit") || ferry_slice_is(secret, "runs"))
+        ferry_config_error_at(reader, node, "secret", "is `%s`, which is a page of the trigger and no key", secret.ptr);
+    else if (secret.len < TRIGGER_KEY_MIN)
+        ferry_config_error_at(reader, node, "secret",
+                              "is too short, allowed are 8 characters or more; 32 random characters are good");
     else if (key->in_url && !fits_a_path(secret))
         ferry_config_error_at(reader, node, "secret",
                               "cannot stand in a URL, allowed with in_url are letters, digits "
@@ -268,6 +271,20 @@ void ferry_config_check_trigger_key(struct ferry_config_reader *reader, const st
                                 "characters are good");
 }
 
+/* Two keys that are one could not be told apart, nor ended alone. */
+static void check_key_pair(struct ferry_config_reader *reader, const struct ferry_yaml_node *node,
+                           const struct ferry_trigger_key *first, const struct ferry_trigger_key *second)
+{
+    if (first->name == NULL || second->name == NULL || second->name[0] == '\0')
+        return;
+    struct ferry_slice one = ferry_secret_slice(first->secret), other = ferry_secret_slice(second->secret);
+    if (strcmp(first->name, second->name) == 0)
+        ferry_config_error_at(reader, node, "keys", "\"%s\" is the name of two keys, each needs its own", first->name);
+    else if (one.len > 0 && ferry_equal_constant_time(one, other))
+        ferry_config_error_at(reader, node, "keys", "%s and %s have the same secret, each caller needs its own",
+                              first->name, second->name);
+}
+
 void ferry_config_check_trigger(struct ferry_config_reader *reader, const struct ferry_yaml_node *node, void *target)
 {
     const struct ferry_trigger_config *trigger = target;
@@ -275,11 +292,8 @@ void ferry_config_check_trigger(struct ferry_config_reader *reader, const struct
     if (keys != NULL && keys->value->kind == FERRY_YAML_LIST && keys->value->count == 0)
         ferry_config_error_at(reader, node, "keys", "is empty, nobody could call it");
     for (size_t i = 0; i < trigger->key_count; i++) {
-        for (size_t k = 0; k < i; k++) {
-            const char *a = trigger->keys[i].name, *b = trigger->keys[k].name;
-            if (a != NULL && b != NULL && a[0] != '\0' && strcmp(a, b) == 0)
-                ferry_config_error_at(reader, node, "keys", "\"%s\" is the name of two keys, each needs its own", a);
-        }
+        for (size_t k = 0; k < i; k++)
+            check_key_pair(reader, node, &trigger->keys[k], &trigger->keys[i]);
     }
 }
 
@@ -385,4 +399,5 @@ void ferry_config_check_root(struct ferry_config_reader *reader, const struct fe
 {
     const struct ferry_config *config = target;
     check_readable(reader, node, "ca_file", config->ca);
+    ferry_config_check_taken(reader, config);
 }

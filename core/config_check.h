@@ -38,6 +38,9 @@ void ferry_config_check_tenant(struct ferry_config_reader *reader, const struct 
 void ferry_config_check_loop(struct ferry_config_reader *reader, const struct ferry_yaml_node *node,
                              const struct ferry_automation_route *route);
 
+/* A trigger that no route of the workers in this file takes starts nothing: warned of, unless there are no workers. */
+void ferry_config_check_taken(struct ferry_config_reader *reader, const struct ferry_config *config);
+
 /* Are the names in this list all different? */
 struct ferry_config_names {
     const void *items;

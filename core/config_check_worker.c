@@ -1,8 +1,11 @@
 /* Rules of the workers' sections and their routes. */
+#include <stdio.h>
+
 #include "core/catalog.h"
 #include "core/config_check.h"
 #include "core/config_shape.h"
 #include "core/names.h"
+#include "core/route.h"
 
 static const char *const http_schemes[] = {"https", "http", NULL};
 
@@ -138,6 +141,35 @@ static void check_events(struct ferry_config_reader *reader, const struct ferry_
             warn_of_unknown(reader, ferry_config_place(reader, item), glob);
     }
     ferry_config_leave(reader, before);
+}
+
+/* Does a route of one of the workers take this event? */
+static bool is_taken(const struct ferry_config *config, const char *canonical)
+{
+    for (const char *const *worker = ferry_worker_names; *worker != NULL; worker++) {
+        const struct ferry_route_config *route;
+        for (size_t r = 0; (route = ferry_config_route(config, *worker, r)) != NULL; r++)
+            for (size_t i = 0; i < route->events.count; i++)
+                if (ferry_glob_match(route->events.items[i], ferry_slice_from(canonical)))
+                    return true;
+    }
+    return false;
+}
+
+void ferry_config_check_taken(struct ferry_config_reader *reader, const struct ferry_config *config)
+{
+    const struct ferry_bridge_config *bridge = &config->bridge;
+    if (!config->slack.worker.present && !config->mail.worker.present && !config->automation.worker.present)
+        return;
+    for (size_t i = 0; i < bridge->trigger_count; i++) {
+        char name[FERRY_EVENT_NAME];
+        if (bridge->triggers[i].name == NULL || bridge->triggers[i].name[0] == '\0')
+            continue;
+        snprintf(name, sizeof name, "trigger.%s", bridge->triggers[i].name);
+        if (!is_taken(config, name))
+            ferry_config_warning(reader, bridge->triggers[i].place,
+                                 "no route takes %s: calls are published, and nothing is started", name);
+    }
 }
 
 static void check_url(struct ferry_config_reader *reader, const struct ferry_yaml_node *node, const char *key,

@@ -466,6 +466,7 @@ static int set_environment(void **state)
         {"EMPTY", ""},
         {"NOT_BASE64", "whsec_%%%%"},
         {"KIT", "kit"},
+        {"TINY", "tiny"},
         {"NOT_FOR_URLS", "a/b?c-0123456789"},
         {"SLACK_URL", "https://hooks.slack.com/services/T/B/x"},
         {"PLAIN_URL", "http://hooks.example.com/x"},
