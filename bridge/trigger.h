@@ -71,6 +71,13 @@ struct ferry_trigger_request {
     struct ferry_arena *arena;
 };
 
+/* How the key was shown. */
+enum ferry_trigger_way {
+    FERRY_KEY_IN_PATH,
+    FERRY_KEY_IN_HEADER,
+    FERRY_KEY_AS_PASSWORD /* of basic authorization: a browser adds it by itself */
+};
+
 /* A request under /triggers/, from its head to its answer. Slices and texts are borrowed from the request, from the
  * configuration or from the arena. {0} before ferry_trigger_head. */
 struct ferry_trigger_call {
@@ -83,6 +90,7 @@ struct ferry_trigger_call {
     const struct ferry_trigger_key *key; /* the configured key that was shown, or of which the shown one derives */
     struct ferry_slice label;            /* of a kit's key; absent for a configured one */
     struct ferry_slice caller;           /* the key's name, or NAME/LABEL: the event's subject */
+    enum ferry_trigger_way way;
 
     /* What the caller can read. */
     bool browser;               /* Accept prefers text/html: pages; else JSON */

@@ -12,17 +12,21 @@
 enum { SHOWN = 3, KEY_MAX_BYTES = 1024 };
 
 struct shown {
-    struct ferry_slice keys[SHOWN];
+    struct {
+        struct ferry_slice text;
+        enum ferry_trigger_way way;
+    } keys[SHOWN];
     size_t count;
-    bool in_path; /* the first one */
 };
 
 /* ---- what is shown ---- */
 
-static void add(struct shown *shown, struct ferry_slice key)
+static void add(struct shown *shown, struct ferry_slice text, enum ferry_trigger_way way)
 {
-    if (key.len > 0 && key.len <= KEY_MAX_BYTES && shown->count < SHOWN)
-        shown->keys[shown->count++] = key;
+    if (text.len == 0 || text.len > KEY_MAX_BYTES || shown->count == SHOWN)
+        return;
+    shown->keys[shown->count].text = text;
+    shown->keys[shown->count++].way = way;
 }
 
 /* "Bearer KEY": what stands behind the scheme, without blanks; absent for another scheme. */
@@ -46,7 +50,7 @@ static bool add_password(struct shown *shown, struct ferry_slice encoded, struct
         return true;
     const char *colon = memchr(text, ':', len);
     if (colon != NULL)
-        add(shown, ferry_slice_skip(ferry_slice_of(text, len), (size_t)(colon + 1 - text)));
+        add(shown, ferry_slice_skip(ferry_slice_of(text, len), (size_t)(colon + 1 - text)), FERRY_KEY_AS_PASSWORD);
     return true;
 }
 
@@ -54,14 +58,14 @@ static bool add_password(struct shown *shown, struct ferry_slice encoded, struct
 static bool gather(const struct ferry_trigger_call *call, struct shown *shown)
 {
     struct ferry_pairs headers = call->request.in->headers;
-    *shown = (struct shown){.in_path = call->path.key.len > 0};
-    add(shown, call->path.key);
+    *shown = (struct shown){.count = 0};
+    add(shown, call->path.key, FERRY_KEY_IN_PATH);
     if (ferry_pairs_count(headers, "X-Ferry-Key") == 1)
-        add(shown, ferry_pairs_get(headers, "X-Ferry-Key"));
+        add(shown, ferry_pairs_get(headers, "X-Ferry-Key"), FERRY_KEY_IN_HEADER);
     if (ferry_pairs_count(headers, "Authorization") != 1)
         return true;
     struct ferry_slice authorization = ferry_pairs_get(headers, "Authorization");
-    add(shown, credentials(authorization, "Bearer"));
+    add(shown, credentials(authorization, "Bearer"), FERRY_KEY_IN_HEADER);
     return add_password(shown, credentials(authorization, "Basic"), call->request.arena);
 }
 
@@ -111,15 +115,16 @@ static enum ferry_code take_derived(struct ferry_trigger_call *call, const struc
     return FERRY_OK;
 }
 
-static enum ferry_code look_up(struct ferry_trigger_call *call, struct ferry_slice text, bool in_path,
+static enum ferry_code look_up(struct ferry_trigger_call *call, struct ferry_slice text, enum ferry_trigger_way way,
                                struct ferry_error *error)
 {
+    call->way = way;
     const struct ferry_trigger_config *trigger = call->trigger->config;
     const struct ferry_trigger_key *configured = find_configured(trigger, text);
     struct ferry_derived_key derived;
     bool is_derived = ferry_derived_key_verify(trigger, text, &derived);
     if (configured != NULL)
-        return take_configured(call, configured, in_path, error);
+        return take_configured(call, configured, way == FERRY_KEY_IN_PATH, error);
     if (is_derived)
         return take_derived(call, &derived, error);
     return ferry_fail(error, FERRY_KEY_WRONG, "a wrong key");
@@ -153,7 +158,7 @@ enum ferry_code ferry_trigger_check_key(struct ferry_trigger_call *call, struct 
         return ferry_fail(error, FERRY_KEY_BLOCKED, "too many wrong keys from this address");
     enum ferry_code code = FERRY_KEY_WRONG;
     for (size_t i = 0; code == FERRY_KEY_WRONG && i < shown.count; i++)
-        code = look_up(call, shown.keys[i], shown.in_path && i == 0, error);
+        code = look_up(call, shown.keys[i].text, shown.keys[i].way, error);
     if (code == FERRY_OK || code == FERRY_KEY_WRONG)
         note(call, code == FERRY_OK);
     return code;

@@ -15,6 +15,11 @@
 
 /* ---- CORS ---- */
 
+static bool is_any(const char *allowed)
+{
+    return strcmp(allowed, "*") == 0;
+}
+
 void ferry_trigger_note_origin(struct ferry_trigger_call *call)
 {
     struct ferry_pairs headers = call->request.in->headers;
@@ -23,7 +28,7 @@ void ferry_trigger_note_origin(struct ferry_trigger_call *call)
     if (ferry_pairs_count(headers, "Origin") != 1)
         return;
     for (size_t i = 0; i < allowed.count && call->allowed_origin == NULL; i++) {
-        if (ferry_slice_is(origin, allowed.items[i]))
+        if (is_any(allowed.items[i]) || ferry_slice_is(origin, allowed.items[i]))
             call->allowed_origin = allowed.items[i];
     }
 }
@@ -142,14 +147,20 @@ static bool is_foreign(const struct ferry_trigger_call *call)
     return ferry_pairs_count(headers, "Origin") > 0 && !is_ours(call, origin);
 }
 
+/* Is the page one of `cors`? Any page may be meant, but then not with a password that the browser added by itself. */
+static bool is_allowed(const struct ferry_trigger_call *call)
+{
+    return call->allowed_origin != NULL && !(is_any(call->allowed_origin) && call->way == FERRY_KEY_AS_PASSWORD);
+}
+
 enum ferry_code ferry_trigger_check_origin(struct ferry_trigger_call *call, struct ferry_error *error)
 {
     const struct ferry_admit_request *in = call->request.in;
-    if (call->path.place != FERRY_TRIGGER_CALL || call->allowed_origin != NULL || call->trigger->config->cross_site ||
+    if (call->path.place != FERRY_TRIGGER_CALL || is_allowed(call) || call->trigger->config->cross_site ||
         !is_foreign(call))
         return FERRY_OK;
     bool navigation = is_navigation(in->headers);
-    bool by_kit = call->path.key.len > 0 && call->label.len > 0;
+    bool by_kit = call->way == FERRY_KEY_IN_PATH && call->label.len > 0;
     if (navigation && by_kit)
         return FERRY_OK;
     if (!navigation || ferry_slice_is(in->method, "POST"))

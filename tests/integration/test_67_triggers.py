@@ -42,7 +42,7 @@ def tenant():
 @pytest.fixture(scope="module")
 def ferry(kafka, folder, tenant):
     """A bridge with the triggers of the tests, and the automation worker behind it."""
-    triggers = [trigger("refresh", cors=[PAGE], revoked=["gone"]), trigger("open", cross_site=True), trigger("slow", rate="2/1m"),
+    triggers = [trigger("refresh", cors=[PAGE], revoked=["gone"]), trigger("open", cross_site=True), trigger("public", cors=["*"]), trigger("slow", rate="2/1m"),
                 trigger("quiet", caller_address="none"), trigger("blurred", caller_address="network"),
                 {"name": "other", "keys": [{"name": "only", "secret": {"env": "KEY_OTHER"}, "in_url": True}]}]
     config = {
@@ -476,6 +476,15 @@ def test_a_link_of_the_kit_may_stand_on_any_page(call, nothing_started):
     assert call(path, headers=NAVIGATION | foreign | {"Accept": "*/*"}).status == 202
     assert call(f"/triggers/refresh/{derived(SCRIPT, 'button')}", headers=foreign | {
         "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}).status == 403
+
+
+def test_where_any_page_may_call_it_is_not_with_a_kept_password(call):
+    """`cors: ["*"]` lets in whoever shows a key, not whom a browser shows the key for."""
+    foreign = {"Origin": "https://evil.example.com", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}
+    answer = call(f"/triggers/public?app={fresh()}", "POST", SCRIPT, headers=foreign)
+    assert answer.status == 202 and answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+    assert call(f"/triggers/public?app={fresh()}", "POST", headers=foreign | basic(SCRIPT)).status == 403
 
 
 def test_another_origin_gets_no_cors(call):
