@@ -160,17 +160,7 @@ enum ferry_code ferry_admit_record(const struct ferry_snapshot *snapshot, const 
                                    const struct ferry_record_marks *marks, struct ferry_arena *arena,
                                    struct ferry_record *record, struct ferry_error *error)
 {
-    const struct ferry_topics_config *topics = &snapshot->config->topics;
-    struct ferry_slice topic, key;
-    enum ferry_code code = ferry_route_topic(topics, event, arena, &topic, error);
-    if (code != FERRY_OK)
-        return code;
-    if (!ferry_topic_set_has(snapshot->topics, topic))
-        topic = ferry_slice_from(topics->other);
-    code = ferry_route_key(topics, event, arena, &key, error);
-    if (code != FERRY_OK)
-        return code;
-    return ferry_record_make(event, topic, key, topics->encoding, marks, arena, record, error);
+    return ferry_route_record(&snapshot->config->topics, snapshot->topics, event, marks, arena, record, error);
 }
 
 static enum ferry_code make_records(struct checks *checks)

@@ -10,7 +10,7 @@
 #define MAYBE_DUPLICATE "ferry-maybe-duplicate"
 
 enum {
-    OWN_HEADERS = 17,      /* all but the extensions */
+    OWN_HEADERS = 18,      /* all but the extensions */
     PREFIX = 3,            /* ce_ */
     VALUE_MAX = 256 << 20, /* of a structured value */
 };
@@ -95,6 +95,7 @@ static enum ferry_code add_own_headers(const struct ferry_event *event, const st
     add_header(record, FERRY_SLICE("ferry-received"), ferry_slice_of(received, len));
     add_header(record, FERRY_SLICE(MAYBE_DUPLICATE), marks->maybe_duplicate ? yes : absent);
     add_header(record, FERRY_SLICE("ferry-backfill"), marks->backfill ? yes : absent);
+    add_header(record, FERRY_SLICE("ferry-effects"), marks->effects ? FERRY_SLICE("yes") : absent);
     add_header(record, FERRY_SLICE("ferry-replay"), marks->replay);
     add_header(record, FERRY_SLICE("traceparent"), event->traceparent);
     add_header(record, FERRY_SLICE("tracestate"), event->traceparent.ptr != NULL ? event->tracestate : absent);

@@ -23,8 +23,9 @@ struct ferry_record {
 
 /* What else the record says of itself. */
 struct ferry_record_marks {
-    bool maybe_duplicate;      /* ferry-maybe-duplicate: true */
-    bool backfill;             /* ferry-backfill: true */
+    bool maybe_duplicate; /* ferry-maybe-duplicate: true */
+    bool backfill;        /* ferry-backfill: true */
+    bool effects;         /* ferry-effects: yes, of one that is back-filled or replayed: workers let it take effect */
     struct ferry_slice replay; /* ferry-replay: run id */
 };
 

@@ -49,4 +49,13 @@ bool ferry_topic_set_has(const struct ferry_topic_set *set, struct ferry_slice t
 /* Borrowed from the set. */
 struct ferry_topic_list ferry_topic_set_list(const struct ferry_topic_set *set);
 
+/* The record of an event, for the topic and the key that follow from the configuration; for `topics.other` where its
+ * own topic is not among `set`. Fails as ferry_route_topic, ferry_route_key and ferry_record_make do. */
+struct ferry_record;
+struct ferry_record_marks;
+FERRY_NODISCARD enum ferry_code ferry_route_record(const struct ferry_topics_config *topics,
+                                                   const struct ferry_topic_set *set, const struct ferry_event *event,
+                                                   const struct ferry_record_marks *marks, struct ferry_arena *arena,
+                                                   struct ferry_record *record, struct ferry_error *error);
+
 #endif

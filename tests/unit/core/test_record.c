@@ -73,7 +73,8 @@ static void a_binary_record_carries_attributes_as_headers_in_the_contracts_order
 {
     (void)state;
     struct ferry_event event = full_event();
-    struct ferry_record_marks marks = {.maybe_duplicate = true, .backfill = true, .replay = FERRY_SLICE("run-1")};
+    struct ferry_record_marks marks = {
+        .maybe_duplicate = true, .backfill = true, .effects = true, .replay = FERRY_SLICE("run-1")};
     struct ferry_record record = made_of(&event, FERRY_ENCODING_BINARY, &marks);
     assert_headers(&record, "ce_specversion: 1.0\n"
                             "ce_id: e1\n"
@@ -90,6 +91,7 @@ static void a_binary_record_carries_attributes_as_headers_in_the_contracts_order
                             "ferry-received: 2025-11-22T19:11:27.123Z\n"
                             "ferry-maybe-duplicate: true\n"
                             "ferry-backfill: true\n"
+                            "ferry-effects: yes\n"
                             "ferry-replay: run-1\n"
                             "traceparent: " TRACEPARENT "\n"
                             "tracestate: a=b\n");
