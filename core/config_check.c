@@ -271,7 +271,7 @@ void ferry_config_check_trigger_key(struct ferry_config_reader *reader, const st
                                 "characters are good");
 }
 
-/* Two keys that are one could not be told apart, nor ended alone. */
+/* Each caller its own name and its own key. */
 static void check_key_pair(struct ferry_config_reader *reader, const struct ferry_yaml_node *node,
                            const struct ferry_trigger_key *first, const struct ferry_trigger_key *second)
 {
@@ -281,8 +281,9 @@ static void check_key_pair(struct ferry_config_reader *reader, const struct ferr
     if (strcmp(first->name, second->name) == 0)
         ferry_config_error_at(reader, node, "keys", "\"%s\" is the name of two keys, each needs its own", first->name);
     else if (one.len > 0 && ferry_equal_constant_time(one, other))
-        ferry_config_error_at(reader, node, "keys", "%s and %s have the same secret, each caller needs its own",
-                              first->name, second->name);
+        ferry_config_warning_at(reader, node, "keys",
+                                "%s and %s have the same secret: they cannot be told apart, nor ended alone",
+                                first->name, second->name);
 }
 
 void ferry_config_check_trigger(struct ferry_config_reader *reader, const struct ferry_yaml_node *node, void *target)
