@@ -9,12 +9,13 @@
  * The reader of results only says that there is news (a flag here, one in the shard, and a wake-up); everything else is
  * done by the shard, once a round, before MHD_run: resuming from another thread is what libmicrohttpd loses.
  *
- * A suspended connection does not notice that its peer has gone; the next sign of life does. A stream ends after ten
- * minutes, and browsers open the next one by themselves: so nobody looks on with a key that was taken away since, and
- * no old configuration is kept for ever. At most a quarter of all connections may be held so: whoever wants to wait
- * beyond that is answered at once, streams are refused. */
+ * A suspended connection does not notice that its peer has gone: so that is looked at once a second. A stream ends
+ * after ten minutes, and browsers open the next one by themselves: so nobody looks on with a key that was taken away
+ * since, and no old configuration is kept for ever. At most a quarter of all connections may be held so: whoever wants
+ * to wait beyond that is answered at once, streams are refused. */
 #include "bridge/http_long.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "bridge/feedback.h"
@@ -23,6 +24,7 @@
 
 enum {
     BEAT_MS = 15000,
+    LOOK_MS = 1000, /* between two looks whether the peer is still there */
     STREAM_MS = 10 * 60 * 1000,
     PART_OF_CONNECTIONS = 4,
     BLOCK_BYTES = 4096,
@@ -117,6 +119,11 @@ static void make_answer(struct ferry_request *request, const struct ferry_run *r
 
 /* ---- waiting ---- */
 
+static int64_t earliest(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
 bool ferry_long_hold(struct ferry_request *request)
 {
     struct ferry_connection *connection = request->connection;
@@ -154,8 +161,8 @@ static void tend_wait(struct ferry_request *request, bool draining)
             end_wait(request, run);
         ferry_run_drop(run);
     }
-    if (!over && longer->until_ms < shard->long_due_ms)
-        shard->long_due_ms = longer->until_ms;
+    if (!over)
+        shard->long_due_ms = earliest(shard->long_due_ms, longer->until_ms);
 }
 
 /* ---- events ---- */
@@ -209,7 +216,7 @@ static void add_news(struct ferry_request *request)
     if (version != longer->shown) {
         ferry_feedback_event(&request->call, run, longer->as_page, &longer->out);
         longer->shown = version;
-        longer->ended = run != NULL && run->final;
+        longer->ended |= run != NULL && run->final;
     }
     ferry_run_drop(run);
 }
@@ -238,12 +245,30 @@ static void go_on(struct ferry_request *request)
     MHD_resume_connection(connection->mhd);
 }
 
+/* Browsers that leave close both ways; a script that waits may have closed its own, and is left alone. */
+static bool has_gone(const struct ferry_connection *connection)
+{
+    struct pollfd peer = {.fd = connection->fd, .events = POLLRDHUP};
+    return poll(&peer, 1, 0) > 0 && (peer.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+static void look_at_peer(struct ferry_request *request)
+{
+    struct ferry_long *longer = &request->longer;
+    int64_t now_ms = request->connection->shard->now_ms;
+    if (now_ms < longer->look_ms)
+        return;
+    longer->look_ms = now_ms + LOOK_MS;
+    longer->ended |= has_gone(request->connection);
+}
+
 static void tend_events(struct ferry_request *request, bool draining)
 {
     struct ferry_long *longer = &request->longer;
     struct ferry_shard *shard = request->connection->shard;
     size_t before = longer->out.len - longer->sent;
     clear_sent(longer);
+    look_at_peer(request);
     if (atomic_exchange(&longer->news, false))
         add_news(request);
     if (!longer->ended && (draining || shard->now_ms >= longer->until_ms))
@@ -255,9 +280,8 @@ static void tend_events(struct ferry_request *request, bool draining)
     if (longer->stuck_ms > 0 &&
         shard->now_ms - longer->stuck_ms > request->http->options.config->limits.request_timeout_ms)
         (void)shutdown(request->connection->fd, SHUT_RDWR); /* it does not read */
-    int64_t due_ms = longer->beat_ms < longer->until_ms ? longer->beat_ms : longer->until_ms;
-    if (due_ms < shard->long_due_ms)
-        shard->long_due_ms = due_ms;
+    int64_t due_ms = earliest(longer->look_ms, earliest(longer->beat_ms, longer->until_ms));
+    shard->long_due_ms = earliest(shard->long_due_ms, due_ms);
 }
 
 static enum MHD_Result begin_events(struct ferry_request *request)

@@ -25,6 +25,7 @@ struct ferry_long {
     bool suspended;   /* nothing is to be sent */
     bool ended;       /* nothing comes after what is in `out` */
     uint64_t shown;   /* the version that was sent last; 0: the run was not known */
+    int64_t look_ms;  /* when to look whether the peer is still there */
     int64_t beat_ms;  /* when a sign of life is due */
     int64_t stuck_ms; /* since when something waits to be sent; 0: nothing does */
     size_t sent;      /* bytes of `out` */
