@@ -133,6 +133,8 @@ static struct MHD_Response *make_response(struct ferry_request *request)
 {
     if (request->longer.kind == FERRY_LONG_EVENTS)
         return ferry_long_response(request);
+    if (request->answer.body.failed)
+        return NULL; /* no half of a page, nor one without its policy */
     if (request->answer.media_type != NULL)
         return respond_with(ferry_buffer_slice(&request->answer.body), request->answer.media_type);
     if (is_taken(request))

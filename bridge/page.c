@@ -27,7 +27,8 @@ static const char style[] =
     "button,.button{display:inline-block;cursor:pointer;min-height:2.75rem;text-decoration:none}"
     "button.main{background:var(--act);border-color:var(--act);color:var(--back)}"
     ":focus-visible{outline:3px solid var(--act);outline-offset:2px}"
-    "dl{margin:.5rem 0}dt{color:var(--soft)}dd{margin:0 0 .5rem}details{margin-left:1rem}summary{cursor:pointer}"
+    "dl{margin:.5rem 0}dt{color:var(--soft)}dd{margin:0 0 .5rem}summary{cursor:pointer}"
+    "details>div,details>details{margin-left:1.25rem}"
     "@media print{main{max-width:none}pre{max-height:none}}";
 
 void ferry_page_begin(struct ferry_buffer *out, struct ferry_slice title, const char *head)

@@ -1,4 +1,8 @@
 #include "bridge/trigger_inside.h"
+
+#include <stdio.h>
+
+#include "bridge/page.h"
 #include "core/json.h"
 
 enum { REALM_MAX_BYTES = 160 };
@@ -116,23 +120,20 @@ void ferry_trigger_answer_confirm(const struct ferry_trigger_call *call, const s
 {
     struct ferry_buffer *page = &answer->body;
     const char *name = call->trigger->config->name; /* letters, digits and . _ - */
+    char title[96];
+    (void)snprintf(title, sizeof title, "Start %s?", name);
     answer->status = 200;
-    answer->media_type = "text/html; charset=utf-8";
-    ferry_answer_add(answer, "Content-Security-Policy",
-                     "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'");
-    ferry_answer_add(answer, "X-Frame-Options", "DENY");
-    ferry_buffer_printf(page,
-                        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                        "<meta name=\"color-scheme\" content=\"light dark\">\n<title>Start %s?</title>\n</head>\n"
-                        "<body>\n<main>\n<h1>Start %s?</h1>\n"
-                        "<p>A page of another site leads here. Nothing has been started yet.</p>\n<dl>\n",
-                        name, name);
+    answer->media_type = FERRY_PAGE_MEDIA_TYPE;
+    ferry_page_begin(page, ferry_slice_from(title), NULL);
+    ferry_buffer_printf(
+        page, "<h1>%s</h1>\n<p>A page of another site leads here. Nothing has been started yet.</p>\n<dl>\n", title);
     add_inputs(call, inputs, page, add_shown);
     ferry_buffer_add_text(page, "</dl>\n<form method=\"post\" action=\"?\">\n");
     add_inputs(call, inputs, page, add_hidden);
     if (inputs->wait.ptr != NULL)
         add_hidden(page, FERRY_SLICE("wait"), inputs->wait);
-    ferry_buffer_printf(
-        page, "<button type=\"submit\" id=\"start\">Start %s</button>\n</form>\n</main>\n</body>\n</html>\n", name);
+    ferry_buffer_printf(page, "<button class=\"main\" id=\"start\">Start %s</button>\n</form>\n", name);
+    ferry_page_end(page, NULL);
+    if (!ferry_page_add_fields(answer, call->request.arena, NULL))
+        page->failed = true;
 }
