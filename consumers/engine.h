@@ -552,6 +552,7 @@ struct ferry_follower {
     struct ferry_consumer *reader; /* NULL: not open */
     int32_t width;
     int64_t look_ms; /* when to look for the topic again (monotonic) */
+    int64_t tell_ms; /* when to say again that there is something newer */
     bool warned;
 };
 /* Everything that stands in the topic at this moment is in the index when it returns true; also when there is no topic
@@ -564,7 +565,9 @@ void ferry_follower_close(struct ferry_follower *follower);
 /* ---- marks.c ---- */
 
 /* The values of marks in the effects topic; the key is the effect key's 16 bytes, the time the record's. No value: an
- * intent that was taken back. */
+ * intent that was taken back. The header `ferry-version` is 1, or absent; what another version says of an effect counts
+ * as an intent (docs/upgrade.md). */
+#define FERRY_MARK_VERSION "1"
 #define FERRY_MARK_INTENT "intent"
 #define FERRY_MARK_DONE "done"
 #define FERRY_MARK_DOUBT "doubt"

@@ -10,7 +10,8 @@
 enum {
     ENDS_MS = 5000,
     POLL_MS = 100,
-    LOOK_AGAIN_MS = 30000 /* for a topic that was not there */
+    LOOK_AGAIN_MS = 30000, /* for a topic that was not there */
+    TELL_AGAIN_MS = 30000
 };
 
 /* Where to begin: where we were, else where the group stands. */
@@ -98,10 +99,28 @@ static void restore_effect(struct ferry_engine *engine, const struct ferry_retry
     ferry_engine_learn_mark(engine, &key, when_ms, doubtful);
 }
 
-/* False when memory ran out: it is read again. */
-static bool take(struct ferry_engine *engine, const struct ferry_record *record)
+/* What a newer Ferry has put there may wait in any lane. To pass it over would be to lose it, so this worker stops
+ * here: whoever went back to this version goes on with the newer one, or empties the topic with it first
+ * (docs/upgrade.md). */
+static void refuse_newer(struct ferry_follower *follower, const struct ferry_record *record)
 {
+    if (ferry_clock_mono_ms() < follower->tell_ms)
+        return;
+    follower->tell_ms = ferry_clock_mono_ms() + TELL_AGAIN_MS;
+    ferry_log(FERRY_LOG_ERROR, "the retry topic holds what a newer version has written; go on with that version",
+              FERRY_FIELDS(ferry_text("topic", follower->engine->retry_topic),
+                           ferry_number("partition", record->partition), ferry_number("offset", record->offset)));
+}
+
+/* False: it is read again, since memory ran out, or this version does not know it. */
+static bool take(struct ferry_follower *follower, const struct ferry_record *record)
+{
+    struct ferry_engine *engine = follower->engine;
     struct ferry_retry_note note;
+    if (ferry_retry_is_newer(record)) {
+        refuse_newer(follower, record);
+        return false;
+    }
     if (ferry_retry_read(record, &note, NULL) != FERRY_OK)
         return true; /* not ours; nobody can say which lane it means */
     int64_t when_ms = record->timestamp_ms > 0 ? record->timestamp_ms : ferry_clock_wall_ms();
@@ -132,7 +151,7 @@ void ferry_follower_poll(struct ferry_follower *follower, int timeout_ms)
         pass(follower);
         return;
     }
-    bool taken = take(follower->engine, &fetched->record);
+    bool taken = take(follower, &fetched->record);
     ferry_fetched_free(fetched);
     if (!taken)
         ferry_follower_close(follower); /* to be opened anew where the index stands */

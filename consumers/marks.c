@@ -108,6 +108,14 @@ void ferry_engine_learn_mark(struct ferry_engine *engine, const struct ferry_onc
         ferry_once_restore(engine->once, key, when_ms);
 }
 
+/* What another version says of an effect is as good as an intent: the effect may have been had, and it may not. */
+static bool is_understood(const struct ferry_record *record)
+{
+    struct ferry_slice version = ferry_record_header(record, "ferry-version");
+    return (version.ptr == NULL || ferry_slice_is(version, FERRY_MARK_VERSION)) &&
+           (ferry_slice_is(record->value, FERRY_MARK_DONE) || ferry_slice_is(record->value, FERRY_MARK_DOUBT));
+}
+
 static void restore_mark(struct ferry_engine *engine, const struct ferry_record *record)
 {
     struct ferry_once_key key;
@@ -115,10 +123,10 @@ static void restore_mark(struct ferry_engine *engine, const struct ferry_record 
     memcpy(key.bytes, record->key.ptr, sizeof key.bytes);
     if (record->value.ptr == NULL)
         ferry_once_restore_void(engine->once, &key);
-    else if (ferry_slice_is(record->value, FERRY_MARK_INTENT))
-        ferry_once_restore_intent(engine->once, &key, when_ms);
-    else
+    else if (is_understood(record))
         ferry_engine_learn_mark(engine, &key, when_ms, ferry_slice_is(record->value, FERRY_MARK_DOUBT));
+    else
+        ferry_once_restore_intent(engine->once, &key, when_ms);
 }
 
 /* Claims have longer keys, which ferry_claim_read looks at. */

@@ -128,14 +128,14 @@ static int32_t partition_of(struct ferry_engine *engine, const struct ferry_task
     return task->crossing ? ferry_claim_partition(&task->key, width) : number % width;
 }
 
-/* The value is static text, and headers are copied, so nobody has to keep anything until the report. The headers are
- * for people who look at what a route did last (the console), not for "once". */
+/* The value is static text, and headers are copied, so nobody has to keep anything until the report. The headers but
+ * the first are for people who look at what a route did last (the console), not for "once". */
 static enum ferry_code send_to_effects(struct ferry_engine *engine, const struct ferry_task *task, const char *value,
                                        int32_t partition, struct ferry_task *tag, struct ferry_error *error)
 {
     const struct ferry_record *event = &task->delivery->fetched->record;
-    struct ferry_pair headers[3];
-    size_t count = 0;
+    struct ferry_pair headers[4] = {{FERRY_SLICE("ferry-version"), FERRY_SLICE(FERRY_MARK_VERSION)}};
+    size_t count = 1;
     if (task->slot != NULL)
         headers[count++] = (struct ferry_pair){FERRY_SLICE("ferry-route"), ferry_slice_from(task->slot->name)};
     static const char *const copied[] = {"ferry-event", "ce_time"};

@@ -5,7 +5,7 @@
 
 #include "core/clock.h"
 
-enum { OWN_HEADERS = 14, ORIGIN_TEXT = 320 };
+enum { OWN_HEADERS = 15, ORIGIN_TEXT = 320 };
 
 static const char *const kind_names[] = {
     [FERRY_RETRY_ENTRY] = "entry", [FERRY_RETRY_AGAIN] = "again", [FERRY_RETRY_DONE] = "done"};
@@ -151,6 +151,7 @@ static enum ferry_code make(enum ferry_retry_kind kind, const struct ferry_retry
     add_command(&block, note);
     if (kind == FERRY_RETRY_DONE)
         add_end(&block, note);
+    add(&block, "ferry-version", text_of_number(FERRY_RETRY_VERSION, arena));
     if (block.failed)
         return FERRY_MEMORY;
     *record = (struct ferry_record){.topic = ferry_slice_from(topic),
@@ -243,6 +244,19 @@ static enum ferry_code invalid(struct ferry_error *error, const char *name)
     return ferry_fail(error, FERRY_RECORD_INVALID, "the header %s is missing or wrong", name);
 }
 
+/* What was written before there were versions has none. */
+static int64_t version_of(struct ferry_pairs block)
+{
+    int64_t version = 1;
+    struct ferry_slice text = ferry_pairs_get(block, "ferry-version");
+    return text.ptr == NULL || read_number(text, INT32_MAX, &version) ? version : INT32_MAX;
+}
+
+bool ferry_retry_is_newer(const struct ferry_record *record)
+{
+    return version_of(block_from(record, begin_of_retry(record))) > FERRY_RETRY_VERSION;
+}
+
 static enum ferry_code read_identity(struct ferry_pairs block, struct ferry_retry_note *note, struct ferry_error *error)
 {
     int64_t attempts;
@@ -294,6 +308,9 @@ enum ferry_code ferry_retry_read(const struct ferry_record *record, struct ferry
 {
     struct ferry_pairs block = block_from(record, begin_of_retry(record));
     struct ferry_retry_note read = {0};
+    if (version_of(block) > FERRY_RETRY_VERSION)
+        return ferry_fail(error, FERRY_RECORD_INVALID, "written by a newer Ferry: ferry-version is not %d",
+                          FERRY_RETRY_VERSION);
     enum ferry_code code = read_kind(block, &read.kind, error);
     if (code == FERRY_OK)
         code = read_identity(block, &read, error);

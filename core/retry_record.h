@@ -11,6 +11,9 @@
  * its origin (the place of the original record) and, if a command has put it there, the command's run. It stands in the
  * partition of its origin's number, modulo the width of the topic, as the marks of its effects do in theirs.
  *
+ * All carry `ferry-version`, the format's number; without one it is 1. It goes up only where an older reader would
+ * misread a record, never for one more header (docs/upgrade.md).
+ *
  * Ferry's own headers are one block at the end. In an entry it begins at the last `ferry-retry`; in a dead letter it is
  * the last six, from `ferry-error` on. Headers of those names before the block belong to the original. */
 #ifndef FERRY_CORE_RETRY_RECORD_H
@@ -18,6 +21,8 @@
 
 #include "core/arena.h"
 #include "core/record.h"
+
+enum { FERRY_RETRY_VERSION = 1 };
 
 /* Where the original record stands. */
 struct ferry_origin {
@@ -85,6 +90,9 @@ FERRY_NODISCARD enum ferry_code ferry_retry_read(const struct ferry_record *reco
 /* The same of a dead letter: route (empty: it could not be read), origin, attempts, error, reason, failed_at_ms. */
 FERRY_NODISCARD enum ferry_code ferry_retry_read_letter(const struct ferry_record *letter,
                                                         struct ferry_retry_note *note, struct ferry_error *error);
+
+/* Is it of a later format than this program knows? ferry_retry_read refuses it, and nobody may pass it over. */
+bool ferry_retry_is_newer(const struct ferry_record *record);
 
 /* The original of an entry or of a dead letter: the same record without the block of Ferry's own headers, borrowed.
  * What has no such block is returned as it is. Topic, partition and offset stay those of the record. */

@@ -81,7 +81,7 @@ static void an_entry_holds_the_original_whole_and_in_order(void **state)
     (void)state;
     struct ferry_record record = entry_of(&note);
     assert_true(ferry_slice_is(record.topic, "ferry.slack.retry"));
-    assert_int_equal(record.header_count, HEADERS + 8);
+    assert_int_equal(record.header_count, HEADERS + 9);
     assert_true(ferry_slice_is(record.headers[HEADERS].name, "ferry-retry"));
     struct ferry_record back = ferry_retry_original(&record);
     assert_is_original(&back);
