@@ -8,7 +8,7 @@
  *   /triggers/NAME/runs/ID/TOKEN/events  the same as server-sent events
  *
  * The way of a request: ferry_trigger_head decides all that needs no body (path, method, previews, back-off, key,
- * origin, rate), in the order of a table in trigger.c; ferry_trigger_end, with the body, makes either an answer or the
+ * origin), in the order of the tables in trigger.c; ferry_trigger_end, with the body, makes either an answer or the
  * record of an event; ferry_trigger_published makes the answer when the record is safe. None of them blocks, none knows
  * the HTTP library.
  *
@@ -110,14 +110,14 @@ struct ferry_trigger_call {
 };
 
 /* The checks that need no body. Sets `call->trigger` even when it refuses. FERRY_NOT_FOUND, FERRY_METHOD,
- * FERRY_PREVIEW, FERRY_KEY_BLOCKED, FERRY_KEY_MISSING, FERRY_KEY_WRONG, FERRY_CROSS_SITE, FERRY_RATE, FERRY_MEMORY. */
+ * FERRY_PREVIEW, FERRY_KEY_BLOCKED, FERRY_KEY_MISSING, FERRY_KEY_WRONG, FERRY_CROSS_SITE, FERRY_MEMORY. */
 FERRY_NODISCARD enum ferry_code ferry_trigger_head(struct ferry_triggers *shared,
                                                    const struct ferry_trigger_request *request,
                                                    struct ferry_trigger_call *call, struct ferry_error *error);
 
 /* With the body, after ferry_trigger_head said FERRY_OK. Either `admission->record_count` is 1, and the record is to be
- * published, or `answer` is complete. FERRY_INPUT_REFUSED, FERRY_JSON_INVALID, FERRY_MEDIA_TYPE, FERRY_MEMORY, and what
- * ferry_route_topic says. */
+ * published, or `answer` is complete. FERRY_INPUT_REFUSED, FERRY_JSON_INVALID, FERRY_MEDIA_TYPE, FERRY_RATE,
+ * FERRY_MEMORY, and what ferry_route_topic says. */
 FERRY_NODISCARD enum ferry_code ferry_trigger_end(struct ferry_trigger_call *call, struct ferry_admission *admission,
                                                   struct ferry_answer *answer, struct ferry_error *error);
 
