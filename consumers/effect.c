@@ -39,6 +39,7 @@ void ferry_effect_clear(struct ferry_effect *effect)
         explicit_bzero(effect->body.ptr, effect->body.len);
     ferry_buffer_done(&effect->body);
     effect->smtp = NULL;
+    effect->answer_max = 0;
 }
 
 void ferry_effect_done(struct ferry_effect *effect)

@@ -13,7 +13,8 @@ static enum ferry_code submit_http(struct ferry_client *client, const struct fer
                                                .headers = headers,
                                                .header_count = effect->header_count,
                                                .body = ferry_buffer_slice(&effect->body),
-                                               .timeout_ms = effect->timeout_ms};
+                                               .timeout_ms = effect->timeout_ms,
+                                               .answer_max = effect->answer_max};
     return ferry_client_http(client, &request, done, context, error);
 }
 

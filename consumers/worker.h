@@ -47,6 +47,7 @@ struct ferry_effect {
     } headers[FERRY_EFFECT_HEADERS];
     size_t header_count;
     struct ferry_buffer body; /* of the request; for mail the whole message */
+    size_t answer_max;        /* bytes of the answer that are wanted; 0: 64 KiB */
     /* mail */
     char *sender;
     char *recipient;

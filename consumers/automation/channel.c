@@ -74,6 +74,8 @@ static enum ferry_code render(struct ferry_channel_route *compiled, const struct
                               bool *skip, struct ferry_error *error)
 {
     (void)skip;
+    if (ferry_result_wanted(event))
+        effect->answer_max = FERRY_RESULT_OUTPUT_MAX; /* somebody wants to see it */
     if (compiled->qlik != NULL)
         return ferry_qlik_render(compiled->qlik, event, view, effect, error);
     return ferry_request_render(compiled->request, event, view, effect_key, effect, error);
