@@ -124,7 +124,8 @@ static void read_error(struct reading *reading, struct ferry_run_result *result)
 
 static void read_members(struct reading *reading, struct ferry_run_result *result)
 {
-    enum { ROUTES_MAX = 1000, ATTEMPTS_MAX = 1000000000 };
+    enum { VERSION = 1, ROUTES_MAX = 1000, ATTEMPTS_MAX = 1000000000 };
+    (void)number_of(reading, "version", VERSION, VERSION); /* absent: from before there were versions */
     result->id = text_of(reading, "id");
     result->trigger = text_of(reading, "trigger");
     result->route = text_of(reading, "route");

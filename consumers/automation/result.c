@@ -235,7 +235,7 @@ void ferry_result_print(const struct ferry_news *news, const struct ferry_result
     static const char *const states[] = {"queued", "running", "finished", "failed"};
     char at[FERRY_TIME_TEXT];
     ferry_time_format(wall_ms, at);
-    ferry_buffer_add_text(out, "{\"id\":");
+    ferry_buffer_add_text(out, "{\"version\":1,\"id\":");
     ferry_buffer_add_json_string(out, news->event->id);
     ferry_buffer_add_text(out, ",\"trigger\":");
     ferry_buffer_add_json_string(out, ferry_slice_skip(news->event->canonical, strlen("trigger.")));

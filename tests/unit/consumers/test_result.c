@@ -95,7 +95,7 @@ static void a_call_that_begins_is_running(void **state)
     told->news.kind = FERRY_NEWS_CALL;
     assert_true(ferry_result_of(&told->news, &told->result));
     assert_string_equal(print(told),
-                        "{\"id\":\"run-1\",\"trigger\":\"nightly\",\"route\":\"refresh\",\"routes\":1,"
+                        "{\"version\":1,\"id\":\"run-1\",\"trigger\":\"nightly\",\"route\":\"refresh\",\"routes\":1,"
                         "\"state\":\"running\",\"final\":false,\"at\":\"1970-01-01T00:00:00.000Z\",\"attempts\":1}");
 }
 
