@@ -84,7 +84,8 @@ static int find(const struct ferry_console_sessions *sessions, struct ferry_slic
 {
     int found = -1;
     for (int i = 0; i < FERRY_CONSOLE_SESSIONS; i++)
-        if (ferry_equal_constant_time(token, ferry_slice_of(sessions->items[i].token, FERRY_CONSOLE_TOKEN - 1)))
+        if (ferry_equal_constant_time(token, ferry_slice_of(sessions->items[i].token, FERRY_CONSOLE_TOKEN - 1)) &&
+            sessions->items[i].until_ms > 0)
             found = i;
     return found;
 }

@@ -106,13 +106,20 @@ static int hex_digit(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+/* Where the value of a field begins; form.len: it is not there. */
+static size_t find_field(struct ferry_slice form, const char *name)
+{
+    for (size_t i = 0; i < form.len; i++)
+        if ((i == 0 || form.ptr[i - 1] == '&') && ferry_slice_starts(ferry_slice_skip(form, i), name))
+            return i + strlen(name);
+    return form.len;
+}
+
 /* The field `key` of a form, decoded into `out`. */
 static struct ferry_slice read_key(struct ferry_slice form, char out[KEY_MAX_BYTES])
 {
     size_t len = 0;
-    if (!ferry_slice_starts(form, "key="))
-        return FERRY_SLICE("");
-    for (size_t i = strlen("key="); i < form.len && form.ptr[i] != '&' && len < KEY_MAX_BYTES; i++) {
+    for (size_t i = find_field(form, "key="); i < form.len && form.ptr[i] != '&' && len < KEY_MAX_BYTES; i++) {
         char c = form.ptr[i] == '+' ? ' ' : form.ptr[i];
         int high = c == '%' && i + 2 < form.len ? hex_digit(form.ptr[i + 1]) : -1;
         int low = high >= 0 ? hex_digit(form.ptr[i + 2]) : -1;

@@ -1,6 +1,6 @@
 /* The thread goes round: look at Kafka when it is time, read along, put what is known into `parts`, which are pieces of
  * JSON that a question is answered with. A look that took long is followed by a long pause, so that the console never
- * takes more than a quarter of a core or of a broker's patience. */
+ * takes more than a third of a core or of a broker's patience. */
 #include "bridge/console/watch.h"
 
 #include <errno.h>
@@ -15,9 +15,9 @@
 #include "core/spool/spool_reader.h"
 
 enum {
-    IDLE_MS = 30000, /* nobody has asked for so long: nothing is read */
-    LOOK_EVERY_MS = 2500,
-    LOOK_PAUSE = 3, /* times as long as the look took */
+    IDLE_MS = 15000, /* nobody has asked for so long: nothing is read */
+    LOOK_EVERY_MS = 2000,
+    LOOK_PAUSE = 2, /* times as long as the look took */
     QUESTION_MS = 3000,
     POLL_MS = 250,
     PART_MAX_BYTES = 4 << 20,

@@ -1,5 +1,5 @@
 /* What the console knows. A thread of its own reads Kafka, the spool's file and the configuration while somebody looks,
- * and only then: 30 s after the last question it lets go of everything. The bridge's shards never wait for it. */
+ * and only then: 15 s after the last question it lets go of everything. The bridge's shards never wait for it. */
 #ifndef FERRY_BRIDGE_CONSOLE_WATCH_H
 #define FERRY_BRIDGE_CONSOLE_WATCH_H
 
