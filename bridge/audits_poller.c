@@ -11,10 +11,11 @@
 #include "core/wait.h"
 
 enum {
-    FIRST_PAUSE_MS = 5000,     /* after a failure; twice as long after each further one … */
-    MAX_PAUSE_MS = 600000,     /* … up to this, or the interval if that is longer */
-    KAFKA_PAUSE_MS = 2000,     /* it is not the tenant's fault */
-    NOT_OURS_PAUSE_MS = 60000, /* somebody wakes us before */
+    FIRST_PAUSE_MS = 5000,          /* after a failure; twice as long after each further one … */
+    MAX_PAUSE_MS = 600000,          /* … up to this, or the interval if that is longer */
+    KAFKA_PAUSE_MS = 2000,          /* it is not the tenant's fault */
+    PATIENCE_MS = 24 * 3600 * 1000, /* with Kafka, where there is no spool */
+    NOT_OURS_PAUSE_MS = 60000,      /* somebody wakes us before */
 };
 
 /* X(NAME, kind, name, help, labels …) */
@@ -304,6 +305,7 @@ static enum ferry_code open_poller(struct ferry_audits_poller *poller, const cha
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     if (poller->outlet.wake_fd < 0)
         return ferry_fail(error, FERRY_SYSTEM, "cannot open an eventfd: %s", strerror(errno));
+    poller->outlet.patience_ms = PATIENCE_MS;
     poller->sweep.tenant = poller->tenant;
     poller->sweep.log = poller->world.log;
     poller->sweep.publisher = poller->world.publisher;
@@ -350,6 +352,9 @@ void ferry_audits_poller_ask_to_stop(struct ferry_audits_poller *poller)
 {
     pthread_mutex_lock(&poller->lock);
     poller->stop = true;
+    atomic_store(&poller->sweep.stopping, true);
+    const uint64_t one = 1;
+    (void)!write(poller->outlet.wake_fd, &one, sizeof one);
     if (poller->session != NULL)
         ferry_tenant_abort(poller->session); /* under the lock, so that the thread does not close it meanwhile */
     pthread_cond_signal(&poller->changed);

@@ -261,7 +261,10 @@ static void publish(struct ferry_audits_sweep *sweep, struct batch *batch)
         ferry_publish(sweep->publisher, sweep->outlet, &item->parcel, ferry_clock_mono_ms());
     }
     for (size_t back = 0; back < batch->count;) {
-        const struct ferry_parcel *parcel = ferry_outlet_collect(sweep->outlet, ferry_clock_mono_ms());
+        int64_t now_ms = ferry_clock_mono_ms();
+        if (atomic_load(&sweep->stopping))
+            ferry_outlet_hurry(sweep->outlet, now_ms);
+        const struct ferry_parcel *parcel = ferry_outlet_collect(sweep->outlet, now_ms);
         if (parcel == NULL)
             await_outlet(sweep->outlet);
         for (; parcel != NULL; parcel = parcel->next)

@@ -39,6 +39,7 @@ struct ferry_audits_sweep {
     struct ferry_publisher *publisher;
     struct ferry_outlet *outlet; /* nobody else's */
     struct ferry_ops *ops;
+    atomic_bool stopping; /* set by any thread, which then writes to the outlet's wake_fd: nothing is waited for */
     struct ferry_series *pages;
     struct ferry_series *records[FERRY_AUDITS_OUTCOME_COUNT];
 

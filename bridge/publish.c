@@ -221,13 +221,21 @@ static void send_all(struct ferry_publisher *publisher, struct ferry_parcel *par
         ferry_order_send(publisher->order, &parcel->shipments[i], full);
 }
 
+/* Who waits for nobody's answer is not sent away while the producer may still bring the record to Kafka: it would only
+ * publish it once more. */
+static int64_t patience_ms(const struct ferry_publisher *publisher, const struct ferry_outlet *outlet)
+{
+    return outlet->patience_ms > 0 && !ferry_order_has_spool(publisher->order) ? outlet->patience_ms
+                                                                               : publisher->ack_timeout_ms;
+}
+
 void ferry_publish(struct ferry_publisher *publisher, struct ferry_outlet *outlet, struct ferry_parcel *parcel,
                    int64_t mono_ms)
 {
     parcel->publisher = publisher;
     parcel->outlet = outlet;
     parcel->bytes = value_bytes(parcel);
-    parcel->deadline_ms = mono_ms + publisher->ack_timeout_ms;
+    parcel->deadline_ms = mono_ms + patience_ms(publisher, outlet);
     parcel->given_up = false;
     parcel->shipments = NULL;
     atomic_init(&parcel->unsettled, 1);
@@ -320,6 +328,13 @@ struct ferry_parcel *ferry_outlet_collect(struct ferry_outlet *outlet, int64_t m
     collect_late(outlet, &outlet->waiting, mono_ms, &decided);
     collect_late(outlet, &outlet->spooling, mono_ms, &decided);
     return decided.first;
+}
+
+void ferry_outlet_hurry(struct ferry_outlet *outlet, int64_t mono_ms)
+{
+    for (struct ferry_parcel *parcel = outlet->waiting.first; parcel != NULL; parcel = parcel->next_waiting)
+        if (parcel->deadline_ms > mono_ms)
+            parcel->deadline_ms = mono_ms;
 }
 
 int64_t ferry_outlet_deadline(const struct ferry_outlet *outlet)

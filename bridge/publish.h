@@ -48,9 +48,11 @@ struct ferry_parcel_list {
     struct ferry_parcel *last;
 };
 
-/* Where the parcels of one shard come back. */
+/* Where the parcels of one shard, or of another owner, come back. */
 struct ferry_outlet {
     int wake_fd; /* an eventfd, written once a batch when something is ready */
+    /* Of an owner whom nobody waits for: how long it waits where there is no spool. 0: ack_timeout, like all others. */
+    int64_t patience_ms;
     pthread_mutex_t lock;
     struct ferry_parcel_list ready;    /* under the lock */
     struct ferry_parcel_list batch;    /* report thread alone: reports of the batch at hand */
@@ -72,6 +74,8 @@ void ferry_publish(struct ferry_publisher *publisher, struct ferry_outlet *outle
                    int64_t mono_ms);
 /* What is decided by now, linked by `next`: settled parcels, and those whose time is up. Owner thread. */
 struct ferry_parcel *ferry_outlet_collect(struct ferry_outlet *outlet, int64_t mono_ms);
+/* From now on nothing waits for Kafka any longer, as if its deadline had come. Owner thread. */
+void ferry_outlet_hurry(struct ferry_outlet *outlet, int64_t mono_ms);
 /* When the next deadline is, or INT64_MAX. Owner thread. */
 int64_t ferry_outlet_deadline(const struct ferry_outlet *outlet);
 
