@@ -21,11 +21,12 @@ MOST = {"publish-": 120, "publish-give-up": 2, "report-": 20, "spool-": 20, "spo
 
 
 def points():
-    """The names in the source, so that none is forgotten."""
+    """The names in the source, so that none is forgotten. Those of the audits are played by test_65_audits.py: webhooks
+    do not pass them."""
     names = []
     for path in sorted((ROOT / "bridge").glob("*.c")):
         names += re.findall(r'FERRY_CRASH_POINT\("([a-z-]+)"\)', path.read_text())
-    return names
+    return [name for name in names if not name.startswith("audits-")]
 
 
 def passing(name, seed):
