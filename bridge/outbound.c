@@ -17,7 +17,7 @@ struct ferry_outbound {
     struct ferry_series *replaced;
     pthread_rwlock_t lock; /* of `producer`: written while one is replaced, by the thread that tends */
     struct ferry_producer *producer;
-    atomic_bool warmed; /* a producer was */
+    atomic_bool topics_ready;
     int64_t replaced_ms;
     int64_t back_off_ms;
 };
@@ -90,20 +90,12 @@ bool ferry_outbound_up(struct ferry_outbound *outbound)
 
 bool ferry_outbound_ready(struct ferry_outbound *outbound)
 {
-    pthread_rwlock_rdlock(&outbound->lock);
-    bool up = outbound->producer != NULL && ferry_producer_up(outbound->producer);
-    if (outbound->producer != NULL && ferry_producer_warmed(outbound->producer))
-        atomic_store(&outbound->warmed, true);
-    pthread_rwlock_unlock(&outbound->lock);
-    return up && atomic_load(&outbound->warmed);
+    return atomic_load(&outbound->topics_ready) && ferry_outbound_up(outbound);
 }
 
-void ferry_outbound_warm(struct ferry_outbound *outbound, const char *const *topics, size_t count)
+void ferry_outbound_topics_ready(struct ferry_outbound *outbound)
 {
-    pthread_rwlock_rdlock(&outbound->lock);
-    if (outbound->producer != NULL)
-        ferry_producer_warm(outbound->producer, topics, count);
-    pthread_rwlock_unlock(&outbound->lock);
+    atomic_store(&outbound->topics_ready, true);
 }
 
 enum ferry_code ferry_outbound_tend(struct ferry_outbound *outbound, int64_t mono_ms, struct ferry_error *error)

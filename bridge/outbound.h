@@ -16,10 +16,9 @@ FERRY_NODISCARD enum ferry_code ferry_outbound_open(const struct ferry_config *c
 FERRY_NODISCARD enum ferry_code ferry_outbound_send(struct ferry_outbound *outbound, const struct ferry_record *record,
                                                     void *tag);
 bool ferry_outbound_up(struct ferry_outbound *outbound);
-/* See ferry_producer_warm. */
-void ferry_outbound_warm(struct ferry_outbound *outbound, const char *const *topics, size_t count);
-/* Kafka answers, and once the leaders of the warmed topics were known: a record need not wait for a topic to come up.
- */
+/* The topics have been looked through, and have their leaders. */
+void ferry_outbound_topics_ready(struct ferry_outbound *outbound);
+/* Kafka answers, and once the topics were ready: a record need not wait for a topic to come up. */
 bool ferry_outbound_ready(struct ferry_outbound *outbound);
 /* Call it every second or so, from one thread: replaces a producer that broke for good, with back-off; all its records
  * get their reports. FERRY_OK when nothing was to be done, FERRY_KAFKA_FATAL when one was replaced, or why it could not

@@ -375,9 +375,9 @@ bool ferry_publisher_accepts(struct ferry_publisher *publisher)
            ferry_order_spool_accepts(order);
 }
 
-void ferry_publisher_warm(struct ferry_publisher *publisher, const char *const *topics, size_t count)
+void ferry_publisher_topics_ready(struct ferry_publisher *publisher)
 {
-    ferry_outbound_warm(ferry_order_outbound(publisher->order), topics, count);
+    ferry_outbound_topics_ready(ferry_order_outbound(publisher->order));
 }
 
 enum ferry_code ferry_publisher_tend(struct ferry_publisher *publisher, int64_t mono_ms, struct ferry_error *error)

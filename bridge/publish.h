@@ -82,8 +82,8 @@ int64_t ferry_outlet_deadline(const struct ferry_outlet *outlet);
 bool ferry_publisher_up(struct ferry_publisher *publisher);
 /* Can an event be made safe at this moment, in Kafka or in the spool? (readiness) */
 bool ferry_publisher_accepts(struct ferry_publisher *publisher);
-/* See ferry_producer_warm. */
-void ferry_publisher_warm(struct ferry_publisher *publisher, const char *const *topics, size_t count);
+/* See ferry_outbound_topics_ready. */
+void ferry_publisher_topics_ready(struct ferry_publisher *publisher);
 /* See ferry_outbound_tend. */
 FERRY_NODISCARD enum ferry_code ferry_publisher_tend(struct ferry_publisher *publisher, int64_t mono_ms,
                                                      struct ferry_error *error);

@@ -3,10 +3,17 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "core/clock.h"
 #include "core/kafka/admin.h"
 #include "core/log.h"
 
-enum { CALL_TIMEOUT_MS = 2000, AWAY_PAUSE_S = 2, FINDINGS_PAUSE_S = 60 };
+enum {
+    CALL_TIMEOUT_MS = 2000,
+    AWAY_PAUSE_S = 2,
+    FINDINGS_PAUSE_S = 60,
+    LEADERS_MS = 10000, /* a partition may have lost its leader for good */
+    LEADERS_PAUSE_MS = 100,
+};
 
 struct ferry_topics {
     struct ferry_snapshot_slot *snapshots;
@@ -21,7 +28,6 @@ struct ferry_topics {
     struct ferry_snapshot *seen;        /* what `results` is about, held */
     struct ferry_topic_result *results; /* of the last round */
     enum ferry_topic_state *logged;     /* the state of each topic that has been logged */
-    bool *warm;                         /* the producer was told of it */
 };
 
 /* What a finding is called, and its cure when the result itself brings none. NULL: nothing to say. */
@@ -68,11 +74,9 @@ static void forget(struct ferry_topics *topics)
 {
     free(topics->results);
     free(topics->logged);
-    free(topics->warm);
     ferry_snapshot_drop(topics->seen);
     topics->results = NULL;
     topics->logged = NULL;
-    topics->warm = NULL;
     topics->seen = NULL;
 }
 
@@ -99,11 +103,18 @@ static bool take_up(struct ferry_topics *topics)
     size_t count = ferry_topic_set_list(current->topics).count;
     topics->results = calloc(count + 1, sizeof *topics->results);
     topics->logged = calloc(count + 1, sizeof *topics->logged);
-    topics->warm = calloc(count + 1, sizeof *topics->warm);
-    if (topics->results != NULL && topics->logged != NULL && topics->warm != NULL)
+    if (topics->results != NULL && topics->logged != NULL)
         return true;
     forget(topics);
     return false;
+}
+
+static bool is_stopping(struct ferry_topics *topics)
+{
+    pthread_mutex_lock(&topics->lock);
+    bool stop = topics->stop;
+    pthread_mutex_unlock(&topics->lock);
+    return stop;
 }
 
 static bool is_there(const struct ferry_topic_result *result)
@@ -111,19 +122,29 @@ static bool is_there(const struct ferry_topic_result *result)
     return result->state == FERRY_TOPIC_CREATED || result->state == FERRY_TOPIC_EXISTS;
 }
 
-/* Tells the producer of those that are there, of each once; also of none, since readiness waits for this. */
-static void warm(struct ferry_topics *topics, size_t count)
+static bool have_leaders(const struct ferry_topic_result *results, size_t count)
 {
-    const char **names = calloc(count + 1, sizeof *names);
-    size_t found = 0;
-    for (size_t i = 0; names != NULL && i < count; i++) {
-        if (topics->warm[i] || !is_there(&topics->results[i]))
-            continue;
-        topics->warm[i] = true;
-        names[found++] = topics->results[i].name;
+    bool have = true;
+    for (size_t i = 0; have && i < count; i++)
+        have = !is_there(&results[i]) || results[i].led;
+    return have;
+}
+
+/* What was created a moment ago has no leaders yet, and a record would have to wait for them. */
+static void await_leaders(struct ferry_topics *topics, struct ferry_topic_list list)
+{
+    const struct timespec pause = {.tv_nsec = LEADERS_PAUSE_MS * 1000000L};
+    const struct ferry_config *config = topics->seen->config;
+    struct ferry_topic_result *results = calloc(list.count + 1, sizeof *results);
+    int64_t deadline = ferry_clock_mono_ms() + LEADERS_MS;
+    bool led = have_leaders(topics->results, list.count);
+    while (results != NULL && !led && !is_stopping(topics) && ferry_clock_mono_ms() < deadline) {
+        nanosleep(&pause, NULL);
+        led = ferry_admin_look(config, config->bridge.kafka, list, CALL_TIMEOUT_MS, results, NULL) == FERRY_OK &&
+              have_leaders(results, list.count);
     }
-    ferry_publisher_warm(topics->publisher, names, found);
-    free(names);
+    free(results);
+    ferry_publisher_topics_ready(topics->publisher);
 }
 
 /* One round; how many seconds until the next, 0: when somebody asks. */
@@ -145,7 +166,7 @@ static int look_through(struct ferry_topics *topics)
         return AWAY_PAUSE_S;
     }
     topics->away_logged = false;
-    warm(topics, list.count);
+    await_leaders(topics, list);
     return log_findings(topics, list.count) > 0 ? FINDINGS_PAUSE_S : 0;
 }
 

@@ -8,9 +8,9 @@
 
 struct ferry_topics;
 
-/* Starts the thread: it asks until a broker answers, creates what is missing (`create: never`: only looks), warms the
- * producer, logs each finding once with its cure, and looks again every minute while there are findings. Everything is
- * borrowed until ferry_topics_stop. */
+/* Starts the thread: it asks until a broker answers, creates what is missing (`create: never`: only looks), waits
+ * for the leaders of what is there and tells the publisher, logs each finding once with its cure, and looks again every
+ * minute while there are findings. Everything is borrowed until ferry_topics_stop. */
 FERRY_NODISCARD enum ferry_code ferry_topics_start(struct ferry_snapshot_slot *snapshots,
                                                    struct ferry_publisher *publisher, struct ferry_ops *ops,
                                                    struct ferry_topics **out, struct ferry_error *error);

@@ -51,12 +51,21 @@ static void conclude(struct ferry_topic_result *result, enum ferry_topic_state s
 
 /* ---- looking ---- */
 
+static bool has_leaders(const struct rd_kafka_metadata_topic *topic)
+{
+    bool has = !topic->err && topic->partition_cnt > 0;
+    for (int i = 0; has && i < topic->partition_cnt; i++)
+        has = topic->partitions[i].leader >= 0;
+    return has;
+}
+
 static void note_look(struct ferry_topic_result *result, const struct rd_kafka_metadata_topic *topic)
 {
     switch (topic->err) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
     case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE: /* being made, or its broker is away */
         conclude(result, FERRY_TOPIC_EXISTS, "");
+        result->led = has_leaders(topic);
         result->partitions = topic->partition_cnt;
         result->replication = topic->partition_cnt > 0 ? topic->partitions[0].replica_cnt : -1;
         break;

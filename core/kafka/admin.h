@@ -19,6 +19,7 @@ struct ferry_topic_result {
     enum ferry_topic_state state;
     int partitions;   /* of one that EXISTS; -1 where that is not known */
     int replication;  /* the same: of its first partition */
+    bool led;         /* EXISTS, and each of its partitions has a leader */
     char reason[256]; /* for DENIED and FAILED: what is missing and the cure */
 };
 

@@ -7,6 +7,10 @@
  * away, yet not when one came back or when a connected one has frozen; it also notices a topic that was created, or a
  * leader that moved, only when it produces. One small request answers all of these.
  *
+ * A topic becomes known with its first record: that one waits for one answer of a broker. Topics that are known without
+ * being used are dear: librdkafka looks through all partitions that it knows whenever it wakes to send something. With
+ * the hundred topics of the catalogue that was 40 % of all CPU.
+ *
  * A producer can break for good: a fatal error, or a run of reports that say the sequence numbers do not fit. Then
  * every send fails with FERRY_KAFKA_FATAL; whoever owns it closes it (each record gets its report) and opens another.
  */
@@ -22,15 +26,11 @@
 
 enum {
     PROBE_EVERY_MS = 2000,
-    PROBE_WARMING_MS = 50,
-    WARMING_MS = 10000, /* a partition may have lost its leader for good */
     PROBE_TIMEOUT_MS = 2000,
     SILENCE_MS = 5000, /* without an answer for so long Kafka counts as away */
     BROKEN_RUN = 3,    /* so many sequence errors without a success in between break the producer */
     REPORTER_WAIT_MS = 1000,
 };
-
-enum warmth { COLD, WARMING, WARM };
 
 struct ferry_producer {
     rd_kafka_t *client;
@@ -40,8 +40,6 @@ struct ferry_producer {
     struct ferry_series *produce_seconds;
     atomic_bool up;
     atomic_bool broken;
-    atomic_int warmth; /* enum warmth */
-    _Atomic int64_t warming_until_ms;
     atomic_size_t in_flight;
     int sequence_errors; /* reporter thread alone */
     _Atomic int64_t last_answer_ms;
@@ -52,9 +50,6 @@ struct ferry_producer {
     pthread_mutex_t lock; /* of everything below */
     pthread_cond_t changed;
     bool prober_stop;
-    bool probe_now;
-    rd_kafka_topic_t **warm; /* handles that keep their topics known */
-    size_t warm_count;
 };
 
 static const struct ferry_kafka_setting defaults[] = {
@@ -88,33 +83,11 @@ static void note_answer(struct ferry_producer *producer)
         set_up(producer, true);
 }
 
-static bool has_leaders(const struct rd_kafka_metadata_topic *topic)
-{
-    bool has = !topic->err;
-    for (int i = 0; has && i < topic->partition_cnt; i++)
-        has = topic->partitions[i].leader >= 0;
-    return has;
-}
-
-static void look_at_leaders(struct ferry_producer *producer, const struct rd_kafka_metadata *metadata)
-{
-    bool all = true;
-    for (int i = 0; all && i < metadata->topic_cnt; i++)
-        all = has_leaders(&metadata->topics[i]);
-    int warming = WARMING;
-    if (all || ferry_clock_mono_ms() > atomic_load(&producer->warming_until_ms))
-        atomic_compare_exchange_strong(&producer->warmth, &warming, WARM);
-}
-
 static void probe(struct ferry_producer *producer)
 {
     const struct rd_kafka_metadata *metadata;
-    /* An answer to a question that was asked before the topics were named does not speak of them. */
-    bool of_warm_topics = atomic_load(&producer->warmth) == WARMING;
     rd_kafka_resp_err_t failed = rd_kafka_metadata(producer->client, 0, NULL, &metadata, PROBE_TIMEOUT_MS);
     if (!failed) {
-        if (of_warm_topics)
-            look_at_leaders(producer, metadata);
         rd_kafka_metadata_destroy(metadata);
         note_answer(producer);
     } else if (ferry_clock_mono_ms() - atomic_load(&producer->last_answer_ms) > SILENCE_MS) {
@@ -125,13 +98,11 @@ static void probe(struct ferry_producer *producer)
 /* Until the next probe is due; false when it is time to stop. */
 static bool wait_for_probe(struct ferry_producer *producer)
 {
-    const struct timespec until =
-        ferry_deadline_in(atomic_load(&producer->warmth) == WARMING ? PROBE_WARMING_MS : PROBE_EVERY_MS);
+    const struct timespec until = ferry_deadline_in(PROBE_EVERY_MS);
     pthread_mutex_lock(&producer->lock);
-    while (!producer->prober_stop && !producer->probe_now)
+    while (!producer->prober_stop)
         if (pthread_cond_timedwait(&producer->changed, &producer->lock, &until) != 0)
             break;
-    producer->probe_now = false;
     bool go_on = !producer->prober_stop;
     pthread_mutex_unlock(&producer->lock);
     return go_on;
@@ -327,9 +298,6 @@ static enum ferry_code make_client(struct ferry_properties common, struct ferry_
 
 static void free_parts(struct ferry_producer *producer)
 {
-    for (size_t i = 0; i < producer->warm_count; i++)
-        rd_kafka_topic_destroy(producer->warm[i]);
-    free(producer->warm);
     rd_kafka_queue_destroy(producer->reports);
     rd_kafka_destroy(producer->client);
     pthread_cond_destroy(&producer->changed);
@@ -407,32 +375,6 @@ bool ferry_producer_broken(const struct ferry_producer *producer)
 size_t ferry_producer_in_flight(const struct ferry_producer *producer)
 {
     return atomic_load(&producer->in_flight);
-}
-
-void ferry_producer_warm(struct ferry_producer *producer, const char *const *topics, size_t count)
-{
-    pthread_mutex_lock(&producer->lock);
-    rd_kafka_topic_t **grown = realloc(producer->warm, (producer->warm_count + count + 1) * sizeof(rd_kafka_topic_t *));
-    if (grown != NULL) {
-        producer->warm = grown;
-        for (size_t i = 0; i < count; i++) {
-            /* A handle alone makes librdkafka look for the leaders, in the background. */
-            rd_kafka_topic_t *handle = rd_kafka_topic_new(producer->client, topics[i], NULL);
-            if (handle != NULL)
-                producer->warm[producer->warm_count++] = handle;
-        }
-    }
-    int cold = COLD;
-    atomic_store(&producer->warming_until_ms, ferry_clock_mono_ms() + WARMING_MS);
-    atomic_compare_exchange_strong(&producer->warmth, &cold, WARMING);
-    producer->probe_now = true;
-    pthread_cond_signal(&producer->changed);
-    pthread_mutex_unlock(&producer->lock);
-}
-
-bool ferry_producer_warmed(const struct ferry_producer *producer)
-{
-    return atomic_load(&producer->warmth) == WARM;
 }
 
 enum ferry_code ferry_producer_flush(struct ferry_producer *producer, int64_t timeout_ms)

@@ -53,11 +53,6 @@ bool ferry_producer_up(const struct ferry_producer *producer);
 bool ferry_producer_broken(const struct ferry_producer *producer);
 /* Records handed over whose report, and the `reports_end` after it, has not returned. */
 size_t ferry_producer_in_flight(const struct ferry_producer *producer);
-/* Asks for the metadata of these topics, so that the first record does not wait for a leader. Does not wait. */
-void ferry_producer_warm(struct ferry_producer *producer, const char *const *topics, size_t count);
-/* The leaders of all topics that were asked for are known (or were waited for ten seconds): a record need not wait for
- * one. True for ever after. */
-bool ferry_producer_warmed(const struct ferry_producer *producer);
 /* Waits (not on the producer's thread) until all is reported, at most `timeout_ms`; FERRY_UNAVAILABLE if something is
  * left. */
 FERRY_NODISCARD enum ferry_code ferry_producer_flush(struct ferry_producer *producer, int64_t timeout_ms);

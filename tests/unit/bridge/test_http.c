@@ -77,7 +77,7 @@ static int set_up(void **state)
     fixture->ops = ferry_ops_new();
     assert_int_equal(
         ferry_publisher_open(fixture->config, ferry_ops_metrics(fixture->ops), &fixture->publisher, &error), FERRY_OK);
-    ferry_publisher_warm(fixture->publisher, topics, 2);
+    ferry_publisher_topics_ready(fixture->publisher);
     start_http(fixture);
     *state = fixture;
     return 0;

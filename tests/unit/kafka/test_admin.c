@@ -55,6 +55,22 @@ static void a_look_tells_what_is_there(void **state)
     cluster_stop(cluster);
 }
 
+static void a_look_tells_whether_all_partitions_have_leaders(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_with_topics();
+    struct ferry_config config = config_of(cluster);
+    struct ferry_topic_result results[NAMES];
+    assert_int_equal(ferry_admin_look(&config, none, list, 5000, results, NULL), FERRY_OK);
+    assert_false(results[2].led);
+    assert_true(results[3].led);
+    assert_int_equal(rd_kafka_mock_partition_set_leader(cluster->mock, names[3], 4, -1), RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(ferry_admin_look(&config, none, list, 5000, results, NULL), FERRY_OK);
+    assert_int_equal(results[3].state, FERRY_TOPIC_EXISTS);
+    assert_false(results[3].led);
+    cluster_stop(cluster);
+}
+
 static void a_broker_that_cannot_create_stops_nobody(void **state)
 {
     (void)state;
@@ -105,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_look_tells_what_is_there),
+        cmocka_unit_test(a_look_tells_whether_all_partitions_have_leaders),
         cmocka_unit_test(a_broker_that_cannot_create_stops_nobody),
         cmocka_unit_test(no_broker_is_told_with_its_address),
         cmocka_unit_test(a_property_is_checked_as_librdkafka_does),

@@ -153,37 +153,6 @@ static void a_topic_that_comes_late_gets_what_waited_for_it(void **state)
     end(&f);
 }
 
-static void a_warm_topic_is_known_before_the_first_record(void **state)
-{
-    (void)state;
-    static const char *const topics[] = {"events"};
-    struct fixture f;
-    begin(&f);
-    assert_false(ferry_producer_warmed(f.producer));
-    ferry_producer_warm(f.producer, topics, 1);
-    ferry_producer_warm(f.producer, topics, 1);
-    WAIT_FOR(ferry_producer_warmed(f.producer));
-    int64_t began = ferry_clock_mono_ms();
-    assert_int_equal(hand_over(&f, "events", 1), FERRY_OK);
-    assert_int_equal(ferry_producer_flush(f.producer, 5000), FERRY_OK);
-    assert_true(ferry_clock_mono_ms() - began < 500);
-    end(&f);
-}
-
-static void warming_does_not_wait_for_ever_for_a_leader(void **state)
-{
-    (void)state;
-    static const char *const topics[] = {"events", "orphan"};
-    struct fixture f;
-    begin(&f);
-    rd_kafka_mock_topic_set_error(f.cluster->mock, "orphan", RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE);
-    int64_t began = ferry_clock_mono_ms();
-    ferry_producer_warm(f.producer, topics, 2);
-    WAIT_FOR(ferry_producer_warmed(f.producer));
-    assert_in_range(ferry_clock_mono_ms() - began, 9000, 15000);
-    end(&f);
-}
-
 static void a_full_queue_is_told_and_frees_itself(void **state)
 {
     (void)state;
@@ -234,8 +203,6 @@ int main(void)
         cmocka_unit_test(what_only_a_later_record_vouches_for_is_not_acknowledged),
         cmocka_unit_test(a_refusal_that_passes_is_retried),
         cmocka_unit_test(a_topic_that_comes_late_gets_what_waited_for_it),
-        cmocka_unit_test(a_warm_topic_is_known_before_the_first_record),
-        cmocka_unit_test(warming_does_not_wait_for_ever_for_a_leader),
         cmocka_unit_test(a_full_queue_is_told_and_frees_itself),
         cmocka_unit_test(a_fatal_error_breaks_the_producer),
     };
