@@ -52,13 +52,6 @@ struct ferry_webhook_watch {
     struct ferry_tenant *session; /* of the look that is under way */
 };
 
-bool ferry_webhook_is_ours(const char *url, const char *public_url)
-{
-    size_t len = strlen(public_url);
-    len -= len > 0 && public_url[len - 1] == '/';
-    return strncmp(url, public_url, len) == 0 && (url[len] == '\0' || strchr("/?", url[len]) != NULL);
-}
-
 /* ---- what is known ---- */
 
 static void forget_webhooks(struct tenant *tenant)
@@ -192,11 +185,11 @@ static enum ferry_code look(struct ferry_webhook_watch *watch, const char *publi
     if (found->webhooks == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     for (size_t i = 0; code == FERRY_OK && i < all.count; i++)
-        if (ferry_webhook_is_ours(all.items[i].url, public_url))
+        if (ferry_qlik_webhook_is_under(all.items[i].url, public_url))
             code = look_at_webhook(watch, found, &all.items[i], &arena, error);
     size_t seen = 0;
     for (size_t i = 0; code == FERRY_OK && i < all.count; i++)
-        if (ferry_webhook_is_ours(all.items[i].url, public_url)) {
+        if (ferry_qlik_webhook_is_under(all.items[i].url, public_url)) {
             const struct seen *now = &found->webhooks[seen++];
             log_news(tenant, find_seen(tenant->webhooks, tenant->count, now->id), now, all.items[i].disabled_reason);
         }

@@ -23,7 +23,4 @@ FERRY_NODISCARD enum ferry_code ferry_webhook_watch_start(struct ferry_snapshot_
 /* Ends a look that is under way. NULL is allowed. */
 void ferry_webhook_watch_stop(struct ferry_webhook_watch *watch);
 
-/* Does a webhook of this URL send to a bridge that is reached under `public_url`? Pure. */
-bool ferry_webhook_is_ours(const char *url, const char *public_url);
-
 #endif

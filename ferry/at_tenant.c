@@ -11,7 +11,7 @@
 #include "ferry/cli.h"
 #include "ferry/console.h"
 
-enum { STEP_MS = 50, FIRST_MS = 1000, ATTEMPTS = 5 };
+enum { STEP_MS = 50, FIRST_MS = 500, ATTEMPTS = 5, ATTEMPTS_AT_FIRST = 2 };
 
 /* ---- which tenant ---- */
 
@@ -145,14 +145,15 @@ static bool sleep_for(int64_t ms)
     return !ferry_console_interrupted();
 }
 
-bool ferry_at_tenant_again(const struct ferry_at_tenant *at, enum ferry_code code, int *attempt)
+bool ferry_at_tenant_again(struct ferry_at_tenant *at, enum ferry_code code, int *attempt)
 {
     int64_t blocked_ms = ferry_tier_blocked_ms(at->url, ferry_clock_mono_ms());
+    at->answered |= code != FERRY_NETWORK;
     if (code != FERRY_HTTP_BUSY && code != FERRY_NETWORK)
         return false;
     if (blocked_ms > 0) /* not ill: it says when to come again */
         return sleep_for(blocked_ms);
-    if (*attempt == ATTEMPTS)
+    if (*attempt == (at->answered ? ATTEMPTS : ATTEMPTS_AT_FIRST))
         return false;
     return sleep_for(FIRST_MS << (*attempt)++);
 }

@@ -16,7 +16,8 @@ struct ferry_at_tenant {
     /* from ferry_at_tenant_begin on */
     char url[512]; /* without a slash at its end */
     struct ferry_tenant *session;
-    struct ferry_auth auth; /* of the flags; the module's own */
+    struct ferry_auth auth; /* of the flags; this and the next are the module's own */
+    bool answered;          /* it is there */
 };
 
 /* Rows of a command's table of options, and lines of its usage. */
@@ -39,8 +40,8 @@ int ferry_at_tenant_begin(struct ferry_at_tenant *at, const char *command, const
 void ferry_at_tenant_done(struct ferry_at_tenant *at);
 
 /* After a call that ended with `code`: is it to be made again? Waits until then: as long as the tenant wants not to be
- * asked (429), and a little longer each time where it is away or ill, half a minute in all. `*attempt` is 0 at first.
- * False too at Ctrl-C. */
-bool ferry_at_tenant_again(const struct ferry_at_tenant *at, enum ferry_code code, int *attempt);
+ * asked (429), and a little longer each time where it is away or ill, a quarter of a minute in all; less as long as it
+ * has never answered, since the URL may be wrong. `*attempt` is 0 at first. False too at Ctrl-C. */
+bool ferry_at_tenant_again(struct ferry_at_tenant *at, enum ferry_code code, int *attempt);
 
 #endif

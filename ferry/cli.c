@@ -124,3 +124,34 @@ bool ferry_cli_sibling(const char *name, char path[FERRY_CLI_PATH])
     fprintf(stderr, "ferry: %s is missing; it belongs beside ferry\n", path);
     return false;
 }
+
+static void print_quoted(FILE *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:=,@%+";
+    if (word[0] != '\0' && strspn(word, plain) == strlen(word)) {
+        fputs(word, out);
+        return;
+    }
+    putc('\'', out);
+    for (; *word != '\0'; word++) {
+        if (*word == '\'')
+            fputs("'\\''", out);
+        else
+            putc(*word, out);
+    }
+    putc('\'', out);
+}
+
+void ferry_cli_print_how_to_go_on(const char *command, int argc, char **argv, const char *run)
+{
+    fprintf(stderr, "to go on: ferry %s", command);
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--run-id") == 0)
+            i++;
+        else if (strncmp(argv[i], "--run-id=", strlen("--run-id=")) != 0) {
+            putc(' ', stderr);
+            print_quoted(stderr, argv[i]);
+        }
+    }
+    fprintf(stderr, " --run-id %s\n", run);
+}

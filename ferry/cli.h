@@ -32,4 +32,7 @@ bool ferry_cli_secret(const char *variable, const char *file, struct ferry_secre
 enum { FERRY_CLI_PATH = 4096 };
 bool ferry_cli_sibling(const char *name, char path[FERRY_CLI_PATH]);
 
+/* On stderr: the same command with the run's id, fit to be pasted. `argv` as getopt left it. */
+void ferry_cli_print_how_to_go_on(const char *command, int argc, char **argv, const char *run);
+
 #endif

@@ -3,6 +3,7 @@
 #ifndef FERRY_COMMAND_H
 #define FERRY_COMMAND_H
 
+int ferry_command_audits(int argc, char **argv);
 int ferry_command_catalog(int argc, char **argv);
 int ferry_command_check(int argc, char **argv);
 int ferry_command_demo(int argc, char **argv);

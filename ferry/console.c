@@ -73,6 +73,9 @@ void ferry_progress_text(const struct ferry_progress *progress, int64_t done, in
     if (progress->total > 0)
         snprintf(out, FERRY_PROGRESS_TEXT, "%s %3d %%  %" PRId64 "/%" PRId64 "  %" PRId64 "/s", progress->what,
                  (int)(done * 100 / progress->total), done, progress->total, rate);
+    else if (progress->percent > 0)
+        snprintf(out, FERRY_PROGRESS_TEXT, "%s %3d %%  %" PRId64 "  %" PRId64 "/s", progress->what, progress->percent,
+                 done, rate);
     else
         snprintf(out, FERRY_PROGRESS_TEXT, "%s  %" PRId64 "  %" PRId64 "/s", progress->what, done, rate);
 }

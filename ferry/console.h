@@ -20,6 +20,7 @@ bool ferry_console_interrupted(void);
 struct ferry_progress {
     const char *what; /* "replaying" */
     int64_t total;    /* 0: unknown */
+    int percent;      /* where the total is unknown: how far it is, if that is known; else 0 */
     bool silent;
     int64_t began_ms; /* 0: not begun; these are the module's own */
     int64_t shown_ms;

@@ -30,6 +30,7 @@ static const struct ferry_command commands[] = {
     {"topics", ferry_command_topics, "the topics: which there are to be, make them, show them for others to make"},
     {"tail", ferry_command_tail, "watch events as they come, or came"},
     {"replay", ferry_command_replay, "bring old events to a topic, a worker or an URL once more"},
+    {"audits", ferry_command_audits, "bring what the Audits API lists into the topics, or compare it with them"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

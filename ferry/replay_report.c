@@ -4,39 +4,12 @@
 #include <stdio.h>
 
 #include "core/clock.h"
+#include "ferry/cli.h"
 #include "ferry/replay.h"
 
-static void print_quoted(FILE *out, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:=,@%+";
-    if (word[0] != '\0' && strspn(word, plain) == strlen(word)) {
-        fputs(word, out);
-        return;
-    }
-    putc('\'', out);
-    for (; *word != '\0'; word++) {
-        if (*word == '\'')
-            fputs("'\\''", out);
-        else
-            putc(*word, out);
-    }
-    putc('\'', out);
-}
-
-/* The command that goes on: the same one, with the run's id. */
 void ferry_replay_print_how_to_go_on(const struct ferry_replay_run *run)
 {
-    fputs("to go on: ferry replay", stderr);
-    for (int i = 1; i < run->request->argc; i++) {
-        const char *word = run->request->argv[i];
-        if (strcmp(word, "--run-id") == 0)
-            i++;
-        if (strncmp(word, "--run-id", strlen("--run-id")) == 0)
-            continue;
-        putc(' ', stderr);
-        print_quoted(stderr, word);
-    }
-    fprintf(stderr, " --run-id %s\n", run->replay->run);
+    ferry_cli_print_how_to_go_on("replay", run->request->argc, run->request->argv, run->replay->run);
 }
 
 static void print_json_result(const struct ferry_replay_run *run, const char *state)

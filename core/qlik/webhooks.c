@@ -259,6 +259,13 @@ enum ferry_code ferry_qlik_webhooks_patch(struct ferry_tenant *tenant, const cha
     return call(tenant, &request, NULL, error);
 }
 
+bool ferry_qlik_webhook_is_under(const char *url, const char *public_url)
+{
+    size_t len = strlen(public_url);
+    len -= len > 0 && public_url[len - 1] == '/';
+    return strncmp(url, public_url, len) == 0 && (url[len] == '\0' || strchr("/?", url[len]) != NULL);
+}
+
 /* ---- deliveries ----
  *
  * A delivery that failed stays in the list as failed, whatever comes later: what is still missing are the events of

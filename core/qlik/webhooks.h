@@ -26,6 +26,9 @@ struct ferry_qlik_webhooks {
     size_t count;
 };
 
+/* Does it send to a bridge that is reached under `public_url`? Pure. */
+bool ferry_qlik_webhook_is_under(const char *url, const char *public_url);
+
 /* The most that a tenant has. */
 enum { FERRY_QLIK_WEBHOOKS_MAX = 100 };
 

@@ -1,4 +1,4 @@
-/* Which webhooks are ours. What the bridge does with them is tested against a tenant (tests/integration). */
+/* Which webhooks are ours. What is done with them is tested against a tenant (tests/integration). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "bridge/webhook_watch.h"
+#include "core/qlik/webhooks.h"
 
 static void a_webhook_under_the_public_url_is_ours_and_no_lookalike(void **state)
 {
@@ -26,7 +26,7 @@ static void a_webhook_under_the_public_url_is_ours_and_no_lookalike(void **state
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        if (ferry_webhook_is_ours(cases[i].url, cases[i].public_url) != cases[i].ours)
+        if (ferry_qlik_webhook_is_under(cases[i].url, cases[i].public_url) != cases[i].ours)
             fail_msg("%s under %s", cases[i].url, cases[i].public_url);
 }
 
