@@ -76,8 +76,8 @@ def merge(base, change):
 
 
 class Program(Child):
-    def __init__(self, name, config, log, env, arguments=(), admin=None, listen=None, tls=None, under=()):
-        super().__init__([*under, BIN / name, "--config", config, "--allow-root", *arguments], log, env=env, cwd=config.parent)
+    def __init__(self, name, config, log, env, arguments=(), admin=None, listen=None, tls=None, under=(), bin=None):
+        super().__init__([*under, (bin or BIN) / name, "--config", config, "--allow-root", *arguments], log, env=env, cwd=config.parent)
         self.folder = config.parent
         self.name, self.admin, self.listen, self.tls = name, admin, listen, tls
 
@@ -153,6 +153,7 @@ class Program(Child):
 
 class Ferry:
     """One configuration file, and the programs that run with it."""
+    bin = None  # the folder of the programs, where they are of another version (support/earlier.py)
 
     def __init__(self, folder, config, env=None):
         self.folder = pathlib.Path(folder)
@@ -176,7 +177,7 @@ class Ferry:
         mine = self.config.get(section, {})
         number = sum(p.name == f"ferry-{section}" for p in self.programs)
         program = Program(f"ferry-{section}", self.path, self.folder / f"{section}-{number}.log", self.env, arguments,
-                          mine.get("admin"), mine.get("listen"), tls, under)
+                          mine.get("admin"), mine.get("listen"), tls, under, self.bin)
         self.programs.append(program)
         return program
 

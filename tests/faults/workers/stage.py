@@ -63,6 +63,7 @@ class Stage:
         self.dlq = f"{self.prefix}.{fault.worker}.dlq"
         self.sink = Sink()
         self.published, self.workers, self.made = [], [], 0
+        self.bin = None  # of the workers that are launched next; None: those that are tested
         self.problems, self.notes = [], []
         self._numbers, self._lock = {}, threading.Lock()
         self._producer = Producer({**kafka.client(), "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
@@ -97,6 +98,7 @@ class Stage:
         self.made += 1
         password = self.kafka.client(self.fault.user).get("sasl.password", "")
         ferry = Ferry(self.folder / f"worker{self.made}", self.config(), {"KAFKA_PASSWORD": password} | self.fault.env | env)
+        ferry.bin = self.bin
         worker = ferry.launch(self.fault.worker)
         self.workers.append(worker)
         return worker
@@ -151,6 +153,11 @@ class Stage:
         if at_once:
             self._producer.flush(30)
         return made
+
+    def produce_again(self, sent):
+        """The record of an event once more, as a sender's repeat would make it: no new obligation."""
+        self._producer.produce(sent.topic, sent.value, sent.key, headers=sent.headers)
+        self._producer.poll(0)
 
     def flow(self, rate, seconds, keys=KEYS):
         """Events of `keys` keys in turn, at a steady rate, for so long."""
