@@ -51,7 +51,7 @@ enum ferry_code ferry_form_read(struct ferry_slice text, struct ferry_arena *are
         if (value.len == 0)
             continue;
         if (count == FERRY_FORM_FIELDS)
-            return ferry_fail(error, FERRY_EVENT_INVALID, "there are more than %d fields", (int)FERRY_FORM_FIELDS);
+            return ferry_fail(error, FERRY_INPUT_REFUSED, "there are more than %d fields", (int)FERRY_FORM_FIELDS);
         struct ferry_slice name = take_until(&value, '=');
         items[count] = (struct ferry_pair){decode(name, arena), decode(value, arena)};
         if (items[count].name.ptr == NULL || items[count].value.ptr == NULL)

@@ -181,8 +181,7 @@ static enum ferry_code read_fields(const struct ferry_trigger_call *call, struct
             return ferry_fail(error, FERRY_MEDIA_TYPE, "The kit takes a form, application/x-www-form-urlencoded.");
         text = in->body;
     }
-    enum ferry_code code = ferry_form_read(text, call->request.arena, fields, error);
-    return code == FERRY_EVENT_INVALID ? ferry_fail(error, FERRY_INPUT_REFUSED, "%s", error->text) : code;
+    return ferry_form_read(text, call->request.arena, fields, error);
 }
 
 /* Adds what the further keys open. Whoever guesses keys here waits as at the door, but by a count of its own, which no

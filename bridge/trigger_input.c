@@ -1,7 +1,7 @@
 /* What a call brings: fields of the query, of a form, or members of a JSON object, each named in `inputs`. A text of
  * query or form becomes a JSON string; a JSON value stays byte by byte what it is. */
+#include "bridge/form.h"
 #include "bridge/trigger_inside.h"
-#include "core/hex.h"
 #include "core/json.h"
 #include "core/media_type.h"
 #include "core/utf8.h"
@@ -105,45 +105,12 @@ static enum ferry_code take_json(const struct reading *reading, const struct fer
 
 /* ---- query and form ---- */
 
-/* Percent-encoding and `+` undone; a percent sign that begins no escape stays. Absent when memory ran out. */
-static struct ferry_slice decode(struct ferry_slice encoded, struct ferry_arena *arena)
-{
-    char *text = ferry_arena_new(arena, encoded.len + 1);
-    size_t len = 0;
-    for (size_t i = 0; text != NULL && i < encoded.len; i++) {
-        char c = encoded.ptr[i];
-        int high = c == '%' && encoded.len - i > 2 ? ferry_hex_digit(encoded.ptr[i + 1]) : -1;
-        int low = high >= 0 ? ferry_hex_digit(encoded.ptr[i + 2]) : -1;
-        if (low >= 0) {
-            text[len++] = (char)(high << 4 | low);
-            i += 2;
-        } else {
-            text[len++] = c == '+' ? ' ' : c;
-        }
-    }
-    return ferry_slice_of(text, len);
-}
-
-static enum ferry_code read_field(const struct reading *reading, struct ferry_slice field)
-{
-    const char *equals = memchr(field.ptr, '=', field.len);
-    size_t name_len = equals != NULL ? (size_t)(equals - field.ptr) : field.len;
-    size_t value_at = equals != NULL ? name_len + 1 : field.len;
-    struct ferry_slice name = decode(ferry_slice_of(field.ptr, name_len), reading->arena);
-    struct ferry_slice value = decode(ferry_slice_skip(field, value_at), reading->arena);
-    return name.ptr != NULL && value.ptr != NULL ? take_text(reading, name, value) : no_memory(reading);
-}
-
 static enum ferry_code read_form(const struct reading *reading, struct ferry_slice text)
 {
-    enum ferry_code code = FERRY_OK;
-    while (code == FERRY_OK && text.len > 0) {
-        const char *end = memchr(text.ptr, '&', text.len);
-        size_t len = end != NULL ? (size_t)(end - text.ptr) : text.len;
-        if (len > 0)
-            code = read_field(reading, ferry_slice_of(text.ptr, len));
-        text = ferry_slice_skip(text, end != NULL ? len + 1 : len);
-    }
+    struct ferry_pairs fields;
+    enum ferry_code code = ferry_form_read(text, reading->arena, &fields, reading->error);
+    for (size_t i = 0; code == FERRY_OK && i < fields.count; i++)
+        code = take_text(reading, fields.items[i].name, fields.items[i].value);
     return code;
 }
 

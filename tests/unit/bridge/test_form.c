@@ -96,7 +96,7 @@ static void more_fields_than_anybody_needs_are_refused(void **state)
     assert_int_equal(ferry_form_read(ferry_slice_of(text, sizeof text - 2), &arena, &fields, &error), FERRY_OK);
     assert_int_equal(fields.count, FERRY_FORM_FIELDS);
     fields.count = 7;
-    assert_int_equal(ferry_form_read(ferry_slice_of(text, sizeof text), &arena, &fields, &error), FERRY_EVENT_INVALID);
+    assert_int_equal(ferry_form_read(ferry_slice_of(text, sizeof text), &arena, &fields, &error), FERRY_INPUT_REFUSED);
     assert_int_equal(fields.count, 7);
 }
 
