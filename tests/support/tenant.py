@@ -16,6 +16,7 @@ Where Qlik's documentation is silent it is as unhelpful as it may be: a record t
 that has passed it, both ends of `eventTime` belong to the range, and a blocked tier blocks everything.
 """
 import base64
+import bisect
 import collections
 import datetime
 import email.utils
@@ -23,6 +24,7 @@ import fnmatch
 import hashlib
 import hmac
 import ipaddress
+import itertools
 import json
 import secrets
 import threading
@@ -36,6 +38,7 @@ from support.http import Answer
 JSON = {"Content-Type": "application/json"}
 KEPT_DAYS = 90
 WEBHOOKS_MAX = 100
+LAST = chr(0x10FFFF)  # behind every id
 # What can be subscribed; the rest of the catalogue comes through the Audits API only.
 EVENT_TYPES = ["com.qlik.app.created", "com.qlik.app.deleted", "com.qlik.app.updated", "com.qlik.v1.app.published",
                "com.qlik.v1.app.reload.finished", "com.qlik.v1.reload.finished", "com.qlik.user.created",
@@ -104,7 +107,7 @@ class Tenant(http.Server):
         self.rate, self._calls, self._blocked_until, self.throttled = (1000, 60.0), collections.deque(), 0.0, 0
         self.tokens = {}  # OAuth token → until when
         self.audits = []  # (eventTime in seconds, when it is indexed, record), in the order of time
-        self._times_sorted = True
+        self._keys = []  # (eventTime, id) of the same, for the search; shorter than `audits`: to be made anew
         self.webhooks, self.secrets, self.hidden, self.deliveries = {}, {}, {}, {}  # hidden: the encrypted headers
         self.event_types, self.failures_to_disable, self.strict_urls = list(EVENT_TYPES), 100, True
         self.automations = {}
@@ -239,7 +242,7 @@ class Tenant(http.Server):
                   "links": {"self": {"href": f"{self.url}/api/v1/audits/{number}"}}}
         with self._state:
             self.audits.append((instant(event["time"]), time.monotonic() + late, record))
-            self._times_sorted = False
+            self._keys = []
         return record
 
     def audit_many(self, count, since, until, type="com.qlik.app.created", size=0):
@@ -249,13 +252,18 @@ class Tenant(http.Server):
             self.audit(type, {"id": f"app-{number}", "name": f"App {number}", **({"pad": "x" * size} if size else {})},
                        at=since + number * step, id=f"many-{number}")
 
-    def _found(self, since, until):
-        """The records of [since, until] that are indexed, in the order of time."""
-        if not self._times_sorted:
+    def _between(self, first, last):
+        """The indices of the records whose (time, id) lies between these, in the order of time."""
+        if len(self._keys) != len(self.audits):
             self.audits.sort(key=lambda row: (row[0], row[2]["id"]))
-            self._times_sorted = True
+            self._keys = [(row[0], row[2]["id"]) for row in self.audits]
+        return range(bisect.bisect_right(self._keys, first), bisect.bisect_left(self._keys, last))
+
+    def _found(self, indices, most, fits=lambda record: True):
+        """Those of them that are indexed and fit, `most` at most."""
         now = time.monotonic()
-        return [row for row in self.audits if since <= row[0] <= until and row[1] <= now]
+        rows = (self.audits[index] for index in indices)
+        return list(itertools.islice((row for row in rows if row[1] <= now and fits(row[2])), most))
 
     def _audits(self, request):
         asked = {name: values[-1] for name, values in request.query.items()}
@@ -271,15 +279,16 @@ class Tenant(http.Server):
             return error(400, "AUDITS-3", "Bad request")
         if not 1 <= limit <= 100 or asked.get("sort", "-eventTime") not in ("eventTime", "+eventTime", "-eventTime", " eventTime"):
             return error(400, "AUDITS-4", "Bad request: limit or sort")
-        rows = self._found(max(since, self.now() - KEPT_DAYS * 86400), until)
-        for name, member in (("eventType", "eventType"), ("source", "source"), ("userId", "userId"), ("id", "id")):
-            if name in asked:
-                rows = [row for row in rows if row[2][member] == asked[name]]
+        first, last = (max(since, self.now() - KEPT_DAYS * 86400), ""), (until, LAST)
         down = asked.get("sort", "-eventTime").startswith("-")
-        rows = rows[::-1] if down else rows
-        if position:
-            after = (position["time"], position["id"])
-            rows = [row for row in rows if ((row[0], row[2]["id"]) < after if down else (row[0], row[2]["id"]) > after)]
+        if position and down:
+            last = (position["time"], position["id"])
+        elif position:
+            first = (position["time"], position["id"])
+        filters = [name for name in ("eventType", "source", "userId", "id") if name in asked]
+        indices = self._between(first, last)
+        rows = self._found(reversed(indices) if down else indices, min(limit, self.page_max) + 1,
+                           lambda record: all(record[name] == asked[name] for name in filters))
         page = rows[:min(limit, self.page_max)]
         links = {"self": {"href": self.url + request.target}}
         if len(page) < len(rows):
@@ -296,7 +305,7 @@ class Tenant(http.Server):
             return error(400, "AUDITS-5", "Bad request: date")
         if day.timestamp() > self.now() - KEPT_DAYS * 86400:
             return error(404, "AUDITS-6", "Not archived yet")
-        rows = self._found(day.timestamp(), day.timestamp() + 86400 - 0.001)
+        rows = self._found(self._between((day.timestamp(), ""), (day.timestamp() + 86400, "")), None)
         return Answer(200, {"data": [row[2] for row in rows]}, JSON)
 
     # --------------------------------------------------------------------------------------------------- webhooks
