@@ -16,6 +16,7 @@
 enum {
     SWALLOW_BYTES = 64 << 10, /* bodies up to here are read although the verdict stands */
     BODIES_BYTES = 256 << 20, /* of all bodies in memory: beyond it 503 */
+    TWIN_MS = 20,             /* between two looks at what has become of the same call */
 };
 
 /* ---- life ---- */
@@ -303,6 +304,31 @@ static enum MHD_Result publish(struct ferry_request *request)
     return MHD_YES;
 }
 
+/* The same call is on its way to Kafka, or to the spool, and both are to be told the same. */
+static enum MHD_Result wait_for_twin(struct ferry_request *request)
+{
+    MHD_suspend_connection(request->connection->mhd);
+    ferry_connection_enter(request->connection, FERRY_CONNECTION_PARKED);
+    request->connection->shard->twins++;
+    return MHD_YES;
+}
+
+void ferry_request_tend_twins(struct ferry_shard *shard)
+{
+    if (shard->twins == 0 || shard->now_ms < shard->twins_look_ms)
+        return;
+    shard->twins = 0; /* they count themselves in again */
+    shard->twins_look_ms = shard->now_ms + TWIN_MS;
+    struct ferry_connection *connection = shard->lists[FERRY_CONNECTION_PARKED].first;
+    for (struct ferry_connection *next; connection != NULL; connection = next) {
+        next = connection->next;
+        if (connection->request == NULL || !connection->request->call.twin)
+            continue;
+        ferry_connection_enter(connection, FERRY_CONNECTION_BODY);
+        MHD_resume_connection(connection->mhd);
+    }
+}
+
 /* Everything else: an answer is due now, or there are records to publish. */
 static enum ferry_code judge_body(struct ferry_request *request)
 {
@@ -323,6 +349,8 @@ static enum MHD_Result take_end(struct ferry_request *request)
         request->verdict = judge_body(request);
     if (request->verdict == FERRY_OK && request->admission.record_count > 0)
         return publish(request);
+    if (request->verdict == FERRY_OK && request->call.twin)
+        return wait_for_twin(request);
     if (ferry_long_hold(request)) /* the call came already, and its run may still be under way */
         return MHD_YES;
     request->phase = FERRY_REQUEST_SETTLED;

@@ -376,6 +376,7 @@ static void *run(void *context)
         wait_for_work(shard);
         resume_settled(shard);
         ferry_long_tend(shard);
+        ferry_request_tend_twins(shard);
         give_room(shard);
         (void)MHD_run(shard->daemon);
         expire(shard);

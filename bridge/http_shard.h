@@ -98,6 +98,8 @@ struct ferry_shard {
     struct ferry_admit_thread *admit;
     struct ferry_connection_list lists[FERRY_CONNECTION_STATES];
     atomic_size_t connections;
+    size_t twins;            /* parked requests that wait for what becomes of the same call */
+    int64_t twins_look_ms;   /* when they may be looked at */
     atomic_bool long_news;   /* for one of the long answers */
     int64_t long_due_ms;     /* when one of them is to be looked at without news */
     atomic_uint room_wanted; /* connections that other shards ask this one to end */
@@ -154,6 +156,8 @@ void ferry_request_completed(void *shard, struct MHD_Connection *mhd, void **con
                              enum MHD_RequestTerminationCode how);
 /* A parcel has come back: the connection is resumed, the handler will answer. */
 void ferry_request_resume(struct ferry_parcel *parcel);
+/* Once a round, before MHD_run: twins are resumed, the handler will look what has become of the same call. */
+void ferry_request_tend_twins(struct ferry_shard *shard);
 
 /* ---- http_reply ---- */
 

@@ -227,11 +227,13 @@ static enum ferry_code start(struct ferry_trigger_call *call, const struct ferry
         ferry_trigger_published(call, FERRY_OK, answer);
         return FERRY_OK;
     }
+    if (call->twin)
+        return FERRY_OK;
     code = take_token(call, error);
     if (code == FERRY_OK)
         code = ferry_trigger_make(call, data, admission, error);
-    if (code == FERRY_OK)
-        ferry_recent_note(call->shared->recent, call->kind, call->request.in->mono_ms, call->id);
+    if (code != FERRY_OK)
+        ferry_recent_settle(call->shared->recent, call->kind, call->id, false);
     return code;
 }
 
@@ -284,7 +286,7 @@ void ferry_trigger_published(struct ferry_trigger_call *call, enum ferry_code co
 {
     bool safe = code == FERRY_OK || code == FERRY_SPOOLED;
     if (!call->duplicate)
-        ferry_recent_settle(call->shared->recent, call->kind, safe);
+        ferry_recent_settle(call->shared->recent, call->kind, call->id, safe);
     if (safe)
         ferry_feedback_answer(call, NULL, false, answer);
 }

@@ -104,6 +104,7 @@ struct ferry_trigger_call {
     const char *run_path;                /* /triggers/NAME/runs/ID/TOKEN; NULL before */
     const char *run_url;                 /* the same below public_url, where that is set */
     bool duplicate;                      /* came already: nothing is published */
+    bool twin;                           /* came already, but is not safe yet: to be ended once more, a moment later */
     bool confirm;                        /* a person has to say so first */
 
     unsigned char kind[16]; /* a hash of what makes two calls the same; trigger_recent's key */
@@ -116,8 +117,9 @@ FERRY_NODISCARD enum ferry_code ferry_trigger_head(struct ferry_triggers *shared
                                                    struct ferry_trigger_call *call, struct ferry_error *error);
 
 /* With the body, after ferry_trigger_head said FERRY_OK. Either `admission->record_count` is 1, and the record is to be
- * published, or `answer` is complete. FERRY_INPUT_REFUSED, FERRY_JSON_INVALID, FERRY_MEDIA_TYPE, FERRY_RATE,
- * FERRY_MEMORY, and what ferry_route_topic says. */
+ * published, or `answer` is complete, or `call->twin` is set: what becomes of the same call, which is being published,
+ * is not decided yet, and this is to be called again until it is. FERRY_INPUT_REFUSED, FERRY_JSON_INVALID,
+ * FERRY_MEDIA_TYPE, FERRY_RATE, FERRY_MEMORY, and what ferry_route_topic says. */
 FERRY_NODISCARD enum ferry_code ferry_trigger_end(struct ferry_trigger_call *call, struct ferry_admission *admission,
                                                   struct ferry_answer *answer, struct ferry_error *error);
 

@@ -131,16 +131,18 @@ enum ferry_code ferry_trigger_identify(struct ferry_trigger_call *call, struct f
     if (code != FERRY_OK)
         return code;
     bool idempotent = idempotency_key.ptr != NULL, safe = false;
-    if (!find_kind(call, idempotency_key, data))
+    if (!find_kind(call, idempotency_key, data) || !make_id(call, idempotent))
         return no_memory(error);
-    bool again = ferry_recent_find(call->shared->recent, call->kind, idempotent ? IDEMPOTENT_MS : REPEATED_MS,
+    bool again = ferry_recent_take(call->shared->recent, call->kind, idempotent ? IDEMPOTENT_MS : REPEATED_MS,
                                    call->request.in->mono_ms, call->id, &safe);
     call->duplicate = again && safe;
-    if ((!again && !make_id(call, idempotent)) ||
-        !ferry_trigger_run_token(call->trigger->config, call->key, ferry_slice_from(call->id), call->token) ||
-        !ferry_trigger_name_run(call))
-        return no_memory(error);
-    return FERRY_OK;
+    call->twin = again && !safe;
+    if (ferry_trigger_run_token(call->trigger->config, call->key, ferry_slice_from(call->id), call->token) &&
+        ferry_trigger_name_run(call))
+        return FERRY_OK;
+    if (!again)
+        ferry_recent_settle(call->shared->recent, call->kind, call->id, false);
+    return no_memory(error);
 }
 
 /* ---- the record ---- */

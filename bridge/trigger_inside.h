@@ -52,7 +52,8 @@ struct ferry_slice ferry_trigger_data(const struct ferry_trigger_call *call, con
 /* public_url without a slash at its end; "" where it is not set. NULL when memory ran out. */
 const char *ferry_trigger_base(const struct ferry_snapshot *snapshot, struct ferry_arena *arena);
 
-/* Settles `id`, `token`, the run's addresses and whether the call came already. FERRY_INPUT_REFUSED (a bad
+/* Settles `id`, `token`, the run's addresses and whether the call came already; if not, it is taken now, and whoever
+ * cannot publish it says so (ferry_recent_settle). FERRY_INPUT_REFUSED (a bad
  * Idempotency-Key), FERRY_MEMORY. */
 FERRY_NODISCARD enum ferry_code ferry_trigger_identify(struct ferry_trigger_call *call, struct ferry_slice data,
                                                        struct ferry_error *error);

@@ -51,24 +51,10 @@ static struct entry *find(struct ferry_recent *recent, const unsigned char call[
     return NULL;
 }
 
-bool ferry_recent_find(struct ferry_recent *recent, const unsigned char call[FERRY_RECENT_CALL], int64_t window_ms,
-                       int64_t mono_ms, char id[FERRY_RECENT_ID], bool *safe)
+/* In the place of what was known of it, else of the oldest of its set. */
+static void note(struct ferry_recent *recent, const unsigned char call[FERRY_RECENT_CALL], int64_t mono_ms,
+                 const char id[FERRY_RECENT_ID])
 {
-    pthread_mutex_lock(&recent->lock);
-    const struct entry *entry = find(recent, call);
-    bool found = entry != NULL && mono_ms - entry->since_ms < window_ms;
-    if (found) {
-        memcpy(id, entry->id, FERRY_RECENT_ID);
-        *safe = entry->safe;
-    }
-    pthread_mutex_unlock(&recent->lock);
-    return found;
-}
-
-void ferry_recent_note(struct ferry_recent *recent, const unsigned char call[FERRY_RECENT_CALL], int64_t mono_ms,
-                       const char id[FERRY_RECENT_ID])
-{
-    pthread_mutex_lock(&recent->lock);
     struct entry *set = set_of(recent, call), *entry = find(recent, call);
     if (entry == NULL) {
         entry = &set[0];
@@ -80,16 +66,32 @@ void ferry_recent_note(struct ferry_recent *recent, const unsigned char call[FER
     *entry = (struct entry){.used = true, .since_ms = mono_ms};
     memcpy(entry->call, call, FERRY_RECENT_CALL);
     memcpy(entry->id, id, FERRY_RECENT_ID);
-    pthread_mutex_unlock(&recent->lock);
 }
 
-void ferry_recent_settle(struct ferry_recent *recent, const unsigned char call[FERRY_RECENT_CALL], bool safe)
+bool ferry_recent_take(struct ferry_recent *recent, const unsigned char call[FERRY_RECENT_CALL], int64_t window_ms,
+                       int64_t mono_ms, char id[FERRY_RECENT_ID], bool *safe)
+{
+    pthread_mutex_lock(&recent->lock);
+    const struct entry *entry = find(recent, call);
+    bool found = entry != NULL && mono_ms - entry->since_ms < window_ms;
+    if (found) {
+        memcpy(id, entry->id, FERRY_RECENT_ID);
+        *safe = entry->safe;
+    } else {
+        note(recent, call, mono_ms, id);
+    }
+    pthread_mutex_unlock(&recent->lock);
+    return found;
+}
+
+void ferry_recent_settle(struct ferry_recent *recent, const unsigned char call[FERRY_RECENT_CALL],
+                         const char id[FERRY_RECENT_ID], bool safe)
 {
     pthread_mutex_lock(&recent->lock);
     struct entry *entry = find(recent, call);
-    if (entry != NULL && safe)
-        entry->safe = true;
-    else if (entry != NULL && !entry->safe)
-        entry->used = false;
+    if (entry != NULL && memcmp(entry->id, id, FERRY_RECENT_ID) == 0) { /* else it is about a later call by now */
+        entry->safe |= safe;
+        entry->used = entry->safe;
+    }
     pthread_mutex_unlock(&recent->lock);
 }

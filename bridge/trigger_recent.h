@@ -17,14 +17,13 @@ struct ferry_recent;
 struct ferry_recent *ferry_recent_new(void);
 void ferry_recent_free(struct ferry_recent *recent);
 
-/* Was the same call (16 bytes of a hash) noted within `window_ms`? Then its event's id comes into `id`, and `*safe`
- * says whether that event is safe already. */
-bool ferry_recent_find(struct ferry_recent *recent, const unsigned char call[FERRY_RECENT_CALL], int64_t window_ms,
+/* Was the same call (16 bytes of a hash) taken within `window_ms`? Then the id of its event comes into `id`, and
+ * `*safe` says whether that event is safe already. If not, it is taken now, under the id that stands there: its event
+ * goes off. */
+bool ferry_recent_take(struct ferry_recent *recent, const unsigned char call[FERRY_RECENT_CALL], int64_t window_ms,
                        int64_t mono_ms, char id[FERRY_RECENT_ID], bool *safe);
-/* A call that is not there, or longer ago than its window: its event goes off now. */
-void ferry_recent_note(struct ferry_recent *recent, const unsigned char call[FERRY_RECENT_CALL], int64_t mono_ms,
-                       const char id[FERRY_RECENT_ID]);
 /* That event is safe, or is not to be: then the next call of that kind is the first again. */
-void ferry_recent_settle(struct ferry_recent *recent, const unsigned char call[FERRY_RECENT_CALL], bool safe);
+void ferry_recent_settle(struct ferry_recent *recent, const unsigned char call[FERRY_RECENT_CALL],
+                         const char id[FERRY_RECENT_ID], bool safe);
 
 #endif

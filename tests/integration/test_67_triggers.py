@@ -549,6 +549,23 @@ def test_what_kafka_does_not_take_is_safe_on_disk(make, settings):
     assert program.metric("ferry_trigger_calls_total", outcome="spooled") >= 1
 
 
+def test_calls_that_are_the_same_wait_for_the_first_of_them(make, settings):
+    """Kafka does not answer for a second, and each of eight callers is told the same, by what became of one event."""
+    config = merge(settings, {"kafka": {"bootstrap.servers": "127.0.0.1:9"}, "bridge": {
+        "ack_timeout": "1s", "spool": {"directory": "spool"}, "triggers": [trigger("refresh")]}})
+    program = make(config, env=KEYS).launch("bridge")
+    until(lambda: program.health("/readyz") == 200, 40)
+
+    def ask(_):
+        return http.send("GET", program.url + "/triggers/refresh?app=1", headers={"X-Ferry-Key": SCRIPT, "Idempotency-Key": "one"})
+    with concurrent.futures.ThreadPoolExecutor(8) as crowd:
+        answers = list(crowd.map(ask, range(8)))
+    assert [a.status for a in answers] == [202] * 8 and len({a.json()["id"] for a in answers}) == 1
+    assert program.metric("ferry_spool_events") == 1
+    assert program.metric("ferry_trigger_calls_total", outcome="spooled") == 1
+    assert program.metric("ferry_trigger_calls_total", outcome="duplicate") == 7
+
+
 def test_without_kafka_and_spool_nothing_is_promised(make, settings):
     config = merge(settings, {"kafka": {"bootstrap.servers": "127.0.0.1:9"}, "bridge": {
         "ack_timeout": "200ms", "spool": "off", "triggers": [trigger("refresh")]}})

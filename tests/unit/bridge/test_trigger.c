@@ -477,6 +477,41 @@ static void a_call_that_was_not_safe_is_made_again(void **state)
     assert_true(fixture->call.duplicate);
 }
 
+static void the_same_call_on_its_way_is_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(get(fixture, "/triggers/nightly?app=1"), FERRY_OK);
+    struct ferry_trigger_call first = fixture->call;
+    assert_int_equal(get(fixture, "/triggers/nightly?app=1"), FERRY_OK);
+    assert_true(fixture->call.twin);
+    assert_int_equal(fixture->admission.record_count, 0);
+    assert_int_equal(fixture->answer.status, 0);
+    ferry_trigger_published(&first, FERRY_OK, &fixture->answer);
+    assert_int_equal(ferry_trigger_end(&fixture->call, &fixture->admission, &fixture->answer, NULL), FERRY_OK);
+    assert_false(fixture->call.twin);
+    assert_true(fixture->call.duplicate);
+}
+
+static void whose_twin_could_not_be_published_is_published_itself(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(get(fixture, "/triggers/nightly?app=1"), FERRY_OK);
+    struct ferry_trigger_call first = fixture->call;
+    assert_int_equal(get(fixture, "/triggers/nightly?app=1"), FERRY_OK);
+    ferry_trigger_published(&first, FERRY_UNAVAILABLE, &fixture->answer);
+    assert_int_equal(ferry_trigger_end(&fixture->call, &fixture->admission, &fixture->answer, NULL), FERRY_OK);
+    assert_false(fixture->call.twin);
+    assert_int_equal(fixture->admission.record_count, 1);
+}
+
+static void a_call_that_is_refused_leaves_no_twin_behind(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(get(fixture, "/triggers/limited?app=1"), FERRY_OK);
+    assert_int_equal(get(fixture, "/triggers/limited?app=2"), FERRY_RATE);
+    assert_int_equal(get(fixture, "/triggers/limited?app=2"), FERRY_RATE);
+}
+
 static void a_repeated_call_costs_nothing_of_the_rate(void **state)
 {
     struct fixture *fixture = *state;
@@ -554,6 +589,9 @@ int main(void)
         TEST(other_callers_and_other_inputs_are_other_calls),
         TEST(an_idempotency_key_stands_for_the_inputs_and_the_second),
         TEST(a_call_that_was_not_safe_is_made_again),
+        TEST(the_same_call_on_its_way_is_waited_for),
+        TEST(whose_twin_could_not_be_published_is_published_itself),
+        TEST(a_call_that_is_refused_leaves_no_twin_behind),
         TEST(a_repeated_call_costs_nothing_of_the_rate),
         TEST(who_shows_no_key_is_asked_for_one),
         TEST(a_preflight_request_needs_no_key),
