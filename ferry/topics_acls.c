@@ -18,7 +18,7 @@ enum subject {
     GROUPS,   /* those of all workers */
 };
 
-enum when { ALWAYS, CREATES, AUDITS, TRIGGERS, WORKERS };
+enum when { ALWAYS, CREATES, AUDITS, TRIGGERS, WORKERS, CONSOLE, CONSOLE_OF_WORKERS };
 
 struct need {
     enum subject subject;
@@ -33,6 +33,9 @@ static const struct need bridge_needs[] = {
     {OWN, "audits", "Read Write Describe", AUDITS},
     {GROUP, NULL, "Read Describe", AUDITS},
     {OWN, "results", "Read Write Describe", TRIGGERS},
+    {EVENTS, NULL, "Read", CONSOLE},
+    {INTERNAL, NULL, "Read Describe", CONSOLE},
+    {GROUPS, NULL, "Describe", CONSOLE_OF_WORKERS},
     {INTERNAL, NULL, "Describe", CREATES},
     {EVENTS, NULL, "Create", CREATES},
     {INTERNAL, NULL, "Create", CREATES},
@@ -103,12 +106,16 @@ static void find_prefix(struct acls *acls)
 static bool applies(const struct acls *acls, enum when when)
 {
     const struct ferry_config *config = acls->config;
+    bool console = config->bridge.console.present;
+    bool workers = config->slack.worker.present || config->mail.worker.present || config->automation.worker.present;
     const bool answers[] = {
         [ALWAYS] = true,
         [CREATES] = config->topics.create != FERRY_CREATE_NEVER,
         [AUDITS] = config->bridge.audits_count > 0,
         [TRIGGERS] = config->bridge.trigger_count > 0,
-        [WORKERS] = config->slack.worker.present || config->mail.worker.present || config->automation.worker.present,
+        [WORKERS] = workers,
+        [CONSOLE] = console,
+        [CONSOLE_OF_WORKERS] = console && workers,
     };
     return answers[when];
 }

@@ -113,12 +113,14 @@ void ferry_flow_add(struct ferry_flow *flow, const struct ferry_record *record, 
                                       .at_ms = record->timestamp_ms,
                                       .delay_ms = delay_of(record)};
     copy_text(found.event, name.len > 0 ? name : ferry_record_header(record, "ce_type"));
+    if (found.event[0] == '\0')
+        return; /* somebody else's topic, where topics.name does not tell ours apart */
     copy_text(found.id, ferry_record_header(record, "ce_id"));
     copy_text(found.source, ferry_record_header(record, "ce_source"));
     copy_text(found.topic, record->topic);
     note_recent(flow, &found);
     advance(flow, now_ms); /* a record may say that it is of the future */
-    struct ferry_flow_event *event = find_event(flow, found.event[0] != '\0' ? found.event : "(no event)");
+    struct ferry_flow_event *event = find_event(flow, found.event);
     count(flow, event, record->timestamp_ms);
     if (found.delay_ms >= 0)
         event->delays[delay_index(found.delay_ms)]++;

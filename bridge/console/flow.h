@@ -52,7 +52,7 @@ struct ferry_flow {
     bool cut; /* there was more in the window than is read */
 };
 
-/* A record of an event topic; now by the wall clock. */
+/* A record of an event topic; now by the wall clock. What is no event is left alone. */
 void ferry_flow_add(struct ferry_flow *flow, const struct ferry_record *record, int64_t now_ms);
 /* A record of `<internal>.<worker>.effects`; `worker` is static. What is no effect's mark is left alone. */
 void ferry_flow_add_effect(struct ferry_flow *flow, const char *worker, const struct ferry_record *record);

@@ -291,12 +291,6 @@ static void read_along(struct ferry_console_watch *watch)
         ferry_console_follow_poll(&watch->follow, POLL_MS);
     else
         nanosleep(&rest, NULL);
-    const char *problem = watch->follow.scan != NULL ? ferry_scan_problem(watch->follow.scan) : "";
-    if (problem[0] != '\0') {
-        pthread_mutex_lock(&watch->lock);
-        snprintf(watch->problem, sizeof watch->problem, "%s", problem);
-        pthread_mutex_unlock(&watch->lock);
-    }
     struct ferry_buffer text;
     ferry_buffer_init(&text, PART_MAX_BYTES);
     ferry_flow_print(&watch->follow.flow, ferry_clock_wall_ms(), &text);

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from conftest import WEBHOOK
-from support import records
+from support import http, records
 from support.ferry import event
 from support.kafka import Kafka
 from support.process import free_port, until
@@ -138,11 +138,11 @@ def test_each_program_works_with_exactly_the_rights_that_are_printed(secured, ma
         "kafka": common | literal("ferry"),
         "topics": {"name": "qlik.{event}", "internal": "ferry", "other": "else.where", "create": "routed", "partitions": 1, "replication": 1},
         "worker": {"start": "earliest"},
-        "bridge": {"webhooks": [WEBHOOK], "kafka": literal("ferry-bridge")},
+        "bridge": {"webhooks": [WEBHOOK], "kafka": literal("ferry-bridge"), "console": {"key": {"env": "CONSOLE_KEY"}}},
         "slack": {**ROUTES, "kafka": literal("ferry-slack")},
     }
     env = {f"PASSWORD_{user.replace('-', '_').upper()}": password for user, password in USERS.items()}
-    ferry = make(config, env=env | {"SLACK_WEBHOOK_URL": slack.hook()})
+    ferry = make(config, env=env | {"SLACK_WEBHOOK_URL": slack.hook(), "CONSOLE_KEY": "a-key-of-the-console"})
     denied = topics(ferry)
     assert denied.returncode == 1 and "refused" in denied.stdout
     printed = topics(ferry, "--format", "acls")
@@ -154,6 +154,14 @@ def test_each_program_works_with_exactly_the_rights_that_are_printed(secured, ma
     assert bridge.post(known).status == 204 and bridge.post(unknown).status == 204 and bridge.post(b"no event").status == 204
     until(lambda: any(m["text"] == "with rights" for m in slack.messages()), 40)
     until(lambda: worker.metric("ferry_effects_total", outcome="done") >= 1)
+    console = f"http://{bridge.admin}/console/"
+    cookie = http.send("POST", console + "login", b"key=a-key-of-the-console").headers["Set-Cookie"].split(";")[0]
+
+    def look():
+        return http.send("GET", console + "state.json", headers={"Cookie": cookie}).json()
+    seen = until(lambda: (now := look()).get("routes") and now.get("flow", {}).get("recent") and now, 40, "the console sees events")
+    assert seen["problem"] is None and seen["workers"][0]["state"] == "Stable"
+    until(lambda: look()["routes"][0]["effects"] == 1, 40, "… and the effect")
     assert not [line for line in bridge.logs() + worker.logs() if "authoriz" in json.dumps(line).lower()]
 
     assert topics(ferry).returncode == 0

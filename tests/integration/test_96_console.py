@@ -1,6 +1,7 @@
 """The console as people meet it: a real browser, a real Kafka, and what was put there."""
 import contextlib
 import json
+import math
 import pathlib
 import re
 import signal
@@ -9,6 +10,7 @@ import urllib.parse
 import uuid
 
 import pytest
+from confluent_kafka import Producer
 
 from conftest import WEBHOOK
 from support import http, records
@@ -63,6 +65,18 @@ class Stage:
             self.sent.append(one)
         return self.sent[-1]
 
+    def seed(self, name, count):
+        """Events of the last minutes, more and fewer of them."""
+        producer = Producer({**self.kafka.client(), "log_level": 0})
+        now = time.time()
+        for n in range(count):
+            at = now - 600 * (n / count + 0.05 * math.sin(n / 4)) - 40
+            one = event(data={"id": str(uuid.uuid4()), "name": "Sales"}, tenantid=str(uuid.uuid4()),
+                        time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at - 2)))
+            key, value, headers = records.as_published(one)
+            producer.produce(self.topic(name), value, key, headers=list(headers.items()), timestamp=int(at * 1000))
+        assert producer.flush(30) == 0
+
     def topic(self, name):
         return f"{self.prefix}.{name}"
 
@@ -99,6 +113,7 @@ def whole_stage(kafka, tmp_path_factory):
     stage = Stage(kafka, tmp_path_factory.mktemp("console"))
     try:
         stage.send("app.created", 12, name="Sales")
+        stage.seed("app.created", 100)
         stage.send("app.deleted", 2)
         stage.send("space.created", 3)
         stage.send("user.created", 4, email=ADDRESS)
@@ -193,7 +208,7 @@ def test_it_is_off_unless_configured(kafka, settings, make):
 
 def test_each_panel_shows_what_is_there(stage):
     page = stage.open()
-    created = wait_for_row(page, "flow", "app.created", "12")
+    created = wait_for_row(page, "flow", "app.created", "112")
     assert re.search(r"ms|s", created[4]), "the delay from the event's time"
     assert wait_for_row(page, "recent", stage.sent[-1]["id"])
     slack = wait_for_row(page, "workers", "slack", "Stable")
@@ -205,7 +220,7 @@ def test_each_panel_shows_what_is_there(stage):
     waits = wait_for_row(page, "retries", "slack/waits")
     assert waits[1] == "3" and "503" in " ".join(waits)
     assert wait_for_row(page, "letters", "refused", "app.deleted", "status 400")
-    assert wait_for_row(page, "topics", stage.topic("app.created"), "12")
+    assert wait_for_row(page, "topics", stage.topic("app.created"), "112")
     assert wait_for_row(page, "config", "warning", "lookup")
     assert "Nothing waits for Kafka" in page.text_content("#spool")
     assert page.text_content("#tiles").startswith("Kafkaup") and page.said == []
