@@ -132,6 +132,7 @@ def test_a_poller_that_is_killed_repeats_one_page_at_most_and_skips_none(configu
             assert each.ferry.programs[0].wait(60) == -signal.SIGKILL, each.point
             each.ferry.env["FERRY_CRASH_POINT"] = ""
             each.before = each.found()
+            assert each.claimed(), "where the first poll begins must not move with a crash"
             each.ferry.launch("bridge")
         for each in played:
             each.check(POINTS[each.point])
@@ -153,6 +154,9 @@ class Played:
 
     def found(self):
         return ids(records.read(self.kafka, self.topic))
+
+    def claimed(self):
+        return [r for r in records.read(self.kafka, self.change["topics"]["internal"] + ".audits") if r.json()["epoch"] == 1]
 
     def check(self, pages):
         bridge = self.ferry.programs[-1].wait_ready()
