@@ -6,6 +6,8 @@
 #include "bridge/problem.h"
 #include "core/json.h"
 
+enum { STATE_BYTES = 900 * 1024 /* of a state as JSON, but for what frames its outputs */ };
+
 #define JSON_TYPE "application/json"
 #define TEXT_TYPE "text/plain; charset=utf-8"
 
@@ -86,16 +88,20 @@ static bool is_json(const struct ferry_run_result *result)
     return ferry_slice_is(result->output_type, JSON_TYPE);
 }
 
+/* Many routes may have much to say: what does not fit any more is left out whole, for half of a JSON text is none. */
 static void add_output(const struct ferry_run_result *result, struct ferry_buffer *out)
 {
     if (result->output.ptr == NULL)
         return;
-    ferry_buffer_add_text(out, ",\"output\":");
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
+    ferry_buffer_init(&text, out->len < STATE_BYTES ? STATE_BYTES - out->len : 0);
     if (is_json(result))
-        add_on_one_line(out, result->output);
+        add_on_one_line(&text, result->output);
     else
-        ferry_buffer_add_json_string(out, result->output);
-    if (result->truncated)
+        ferry_buffer_add_json_string(&text, result->output);
+    ferry_buffer_add_text(out, ",\"output\":");
+    ferry_buffer_add(out, text.failed ? FERRY_SLICE("null") : ferry_buffer_slice(&text));
+    if (result->truncated || text.failed)
         ferry_buffer_add_text(out, ",\"truncated\":true");
 }
 

@@ -197,6 +197,31 @@ static void the_state_is_one_line_whatever_the_output(void **state)
     ferry_run_drop(run);
 }
 
+static void outputs_that_do_not_fit_a_state_are_left_out_whole(void **state)
+{
+    enum { ROUTES = 6, OUTPUT_BYTES = 240 * 1024 };
+    struct fixture *f = *state;
+    struct ferry_run *run = NULL;
+    char *value = malloc(OUTPUT_BYTES + 512);
+    for (int i = 0; i < ROUTES; i++) {
+        ferry_run_drop(run);
+        int len = snprintf(value, 512,
+                           "{\"id\":\"%s\",\"trigger\":\"nightly\",\"route\":\"r%d\",\"routes\":6,"
+                           "\"state\":\"finished\",\"final\":true,\"output\":{\"type\":\"text/plain\",\"text\":\"",
+                           f->call.id, i);
+        memset(value + len, 'x', OUTPUT_BYTES);
+        strcpy(value + len + OUTPUT_BYTES, "\"}}");
+        const struct ferry_record record = {.value = ferry_slice_from(value)};
+        assert_int_equal(ferry_results_learn(f->results, &record, 0, NULL), FERRY_OK);
+        run = ferry_results_get(f->results, ferry_slice_from(f->call.id));
+    }
+    free(value);
+    const char *json = answer(f, run, false);
+    assert_in_range(strlen(json), 3 * OUTPUT_BYTES, FERRY_ANSWER_MAX_BYTES);
+    assert_non_null(strstr(json, "\"route\":\"r5\",\"state\":\"finished\",\"final\":true,\"attempts\":0,"
+                                 "\"output\":null,\"truncated\":true}"));
+}
+
 static void events_say_when_they_are_the_last(void **state)
 {
     struct fixture *f = *state;
@@ -337,6 +362,7 @@ int main(void)
         WITH(a_failure_is_a_problem_with_its_reason),
         WITH(what_is_not_over_is_202_to_who_waited),
         WITH(the_state_is_one_line_whatever_the_output),
+        WITH(outputs_that_do_not_fit_a_state_are_left_out_whole),
         WITH(events_say_when_they_are_the_last),
         WITH(a_page_as_an_event_has_every_line_marked),
         WITH(the_page_escapes_everything),
