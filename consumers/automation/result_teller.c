@@ -56,13 +56,20 @@ static void reported(void *context, const struct ferry_report *report)
 
 /* ---- the producer ---- */
 
+/* Can the glob match a trigger's name? By what stands before its first wildcard. */
+static bool may_mean_trigger(const char *glob)
+{
+    static const char family[] = "trigger.";
+    size_t literal = strcspn(glob, "*?"), shared = literal < strlen(family) ? literal : strlen(family);
+    return strncmp(glob, family, shared) == 0 && (shared == strlen(family) || glob[literal] != '\0');
+}
+
 static bool has_route_for_triggers(const struct ferry_config *config)
 {
     for (size_t i = 0; i < config->automation.route_count; i++) {
         const struct ferry_strings *events = &config->automation.routes[i].common.events;
         for (size_t j = 0; j < events->count; j++)
-            if (strncmp(events->items[j], "trigger.", strlen("trigger.")) == 0 ||
-                strpbrk(events->items[j], "*?") != NULL)
+            if (may_mean_trigger(events->items[j]))
                 return true;
     }
     return false;
