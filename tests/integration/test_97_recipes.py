@@ -1,4 +1,4 @@
-"""The recipes of docs/recipes, each as its page has it: configuration, files, commands and what comes of them are read from
+"""The recipes of docs/recipes (and what docs/personal-data.md does), each as its page has it: configuration, files, commands and what comes of them are read from
 the page; only addresses are exchanged for those of the suite's Kafka and of stand-ins (support/pages.py says how a page is
 marked). What cannot run here is at least loaded, and its page says so."""
 import json
@@ -19,12 +19,19 @@ from support.smtp import PASSWORD
 
 FOLDER = pages.ROOT / "docs" / "recipes"
 RECIPES = {p.stem: p for p in sorted(FOLDER.glob("*.md")) if p.stem != "README"}
+RECIPES["personal-data"] = pages.ROOT / "docs" / "personal-data.md"
 RUNNING = [name for name, path in RECIPES.items() if pages.read(path).has("run")]
 # Secrets that recipes name; what is an address is the stand-in's.
 SECRETS = {"QLIK_WEBHOOK_SECRET": SECRET, "GITHUB_SECRET": "github-secret-of-the-tests", "STRIPE_SECRET": "whsec_of-the-tests",
            "IFTTT_KEY": "ifttt-key-of-32-characters-or-more", "FAVOURITE_KEY": "favourite-key-of-32-characters-or-so",
            "SMTP_PASSWORD": PASSWORD, "KAFKA_KEY": "a-key-of-the-cloud", "KAFKA_SECRET": "and-its-secret",
            "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T000/B000/XXX"}
+
+
+# What Kafka's bin/ has, by the class that each starts.
+KAFKA_TOOLS = {"connect-standalone.sh": "org.apache.kafka.connect.cli.ConnectStandalone",
+               "kafka-get-offsets.sh": "org.apache.kafka.tools.GetOffsetShell",
+               "kafka-delete-records.sh": "org.apache.kafka.tools.DeleteRecordsCommand"}
 
 
 class Tenant(QlikTenant):
@@ -99,7 +106,7 @@ class Scene:
         for worker in self.workers:
             change[worker] = {"group": f"{self.prefix}-{worker}"}
         if not self.workers:  # a route that nobody runs: its topic is made, and not those of the whole catalogue
-            change["slack"] = {"routes": [{"name": "none", "events": ["app.created"], "text": "none",
+            change["slack"] = {"routes": [{"name": "none", "events": ["app.created", "user.created"], "text": "none",
                                            "webhook": {"env": "SLACK_WEBHOOK_URL"}}]}
         return change
 
@@ -112,10 +119,11 @@ class Scene:
         """Arguments and environment of a block's commands."""
         tools = self.ferry.folder / "tools"
         tools.mkdir(exist_ok=True)
-        connect = " ".join([*JAVA, "-cp", f"'{jars('connect')}/*'", "org.apache.kafka.connect.cli.ConnectStandalone"])
-        script = tools / "connect-standalone.sh"
-        script.write_text(f'#!/bin/sh\nexec {connect} "$@"\n')
-        script.chmod(0o755)
+        for name, main in KAFKA_TOOLS.items():
+            if name in block.text:
+                java = " ".join([*JAVA, "-cp", f"'{jars('connect')}/*'", main])
+                (tools / name).write_text(f'#!/bin/sh\nexec {java} "$@"\n')
+                (tools / name).chmod(0o755)
         env = {**os.environ, **self.ferry.env, "PATH": f"{BIN}:{tools}:{os.environ['PATH']}"}
         return ["bash", "-euo", "pipefail", "-c", self.exchange(block.text)], env
 
