@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "bridge/event_log.h"
 #include "bridge/http_shard.h"
 #include "bridge/problem.h"
 #include "core/log.h"
@@ -27,6 +28,13 @@ static const char *configured_path(const struct ferry_request *request)
     return request->admission.door != NULL ? request->admission.door->config->path : NULL;
 }
 
+static void log_taken(const struct ferry_request *request, const char *path)
+{
+    const struct ferry_admission *admission = &request->admission;
+    for (size_t i = 0; i < admission->events.count; i++)
+        ferry_event_log_taken(&admission->events.items[i], admission->records[i].topic, path, request->verdict);
+}
+
 /* The code's own words, at most twenty lines a second. */
 static void log_refusal(const struct ferry_request *request)
 {
@@ -42,11 +50,14 @@ static void log_refusal(const struct ferry_request *request)
         ferry_ip_format(&ip, client);
     }
     const char *path = configured_path(request);
+    const struct ferry_events *events = &request->admission.events;
+    const struct ferry_slice first = events->count > 0 ? events->items[0].id : (struct ferry_slice){NULL, 0};
     ferry_log(FERRY_LOG_WARN, "request refused",
               FERRY_FIELDS(ferry_text("path", path != NULL ? path : "other"), ferry_number("status", request->status),
                            ferry_text("code", ferry_code_name(request->verdict)),
                            ferry_text("reason", request->error.text), ferry_text("client", client),
-                           ferry_number("suppressed", (int64_t)atomic_exchange(&http->log_suppressed, 0))));
+                           ferry_number("suppressed", (int64_t)atomic_exchange(&http->log_suppressed, 0)),
+                           ferry_field_if("id", first)));
 }
 
 /* In Kafka, or on disk. */
@@ -74,8 +85,10 @@ static void count(struct ferry_request *request)
     if (request->is_trigger)
         ferry_trigger_count(&request->call, request->verdict);
     if (is_taken(request)) {
-        if (request->parcel.records != NULL)
+        if (request->parcel.records != NULL) {
             ferry_ops_count_events(ops, path, &request->admission, request->in.wall_ms);
+            log_taken(request, path);
+        }
         return;
     }
     if (request->parcel.records == NULL) /* else its records are counted by what becomes of each */

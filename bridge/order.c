@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bridge/event_log.h"
 #include "core/clock.h"
 #include "core/crash_point.h"
 #include "core/hash.h"
@@ -260,7 +261,8 @@ static enum ferry_code judge(const struct ferry_shipment *shipment, const struct
 static bool set_aside(struct ferry_order *order, const struct ferry_shipment *shipment, const char *reason)
 {
     ferry_log(FERRY_LOG_ERROR, "spool: a row that Kafka refuses for good is set aside",
-              FERRY_FIELDS(ferry_field_slice("topic", shipment->gate->topic),
+              FERRY_FIELDS(ferry_field_slice("id", ferry_record_header(shipment->record, "ce_id")),
+                           ferry_field_slice("topic", shipment->gate->topic),
                            ferry_number("sequence", shipment->sequence), ferry_text("reason", reason),
                            ferry_text("cure", "ferry spool export --set-aside")));
     return ferry_spool_set_aside(order->spool, shipment->sequence, reason);
@@ -307,17 +309,22 @@ static void report_sent(struct ferry_order *order, struct ferry_shipment *shipme
     struct ferry_gate_of_topic *gate = shipment->gate;
     bool saved = false;
     pthread_mutex_lock(&gate->lock);
-    bool waits = shipment->state == FERRY_SHIPMENT_SENT;
+    enum ferry_shipment_state before = shipment->state;
+    bool waits = before == FERRY_SHIPMENT_SENT;
     note_size(shipment, report);
     enum ferry_code code = judge(shipment, report);
     if (waits)
         saved = report_request(order, shipment, code, report->possibly_persisted);
-    else if (shipment->state == FERRY_SHIPMENT_SPOOLED)
+    else if (before == FERRY_SHIPMENT_SPOOLED)
         ferry_order_report_row(order, shipment, report, false);
     else if (report->code == FERRY_OK)
         shipment->state = FERRY_SHIPMENT_DELIVERED; /* after all, though its sender was told that it is not */
+    bool late = !waits && shipment->state == FERRY_SHIPMENT_DELIVERED;
     bool drained = --gate->with_producer == 0 && gate->spooled > 0;
     pthread_mutex_unlock(&gate->lock);
+    if (late)
+        ferry_event_log_arrived(before == FERRY_SHIPMENT_SPOOLED ? FERRY_LEFT_THE_SPOOL : FERRY_CAME_AFTER_ALL,
+                                shipment->record);
     if (waits && !saved)
         settle(order, shipment, code, true);
     if (!saved)

@@ -3,6 +3,7 @@
  * the others flow. */
 #include <stdlib.h>
 
+#include "bridge/event_log.h"
 #include "bridge/order_inside.h"
 #include "core/clock.h"
 #include "core/crash_point.h"
@@ -53,9 +54,12 @@ void ferry_order_report_fed(struct ferry_order *order, struct ferry_shipment *sh
         gate->wary = true;
     }
     bool drained = --gate->with_producer == 0;
-    if (shipment->state == FERRY_SHIPMENT_DELIVERED)
+    bool delivered = shipment->state == FERRY_SHIPMENT_DELIVERED;
+    if (delivered)
         ferry_tally_publish(&order->tally);
     pthread_mutex_unlock(&gate->lock);
+    if (delivered)
+        ferry_event_log_arrived(FERRY_LEFT_THE_SPOOL, shipment->record);
     if (atomic_fetch_sub(&chunk->left, 1) == 1)
         chunk_free(chunk);
     if (drained)

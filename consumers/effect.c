@@ -76,6 +76,16 @@ enum ferry_code ferry_effect_header(struct ferry_effect *effect, const char *nam
     return FERRY_OK;
 }
 
+enum ferry_code ferry_effect_trace(const struct ferry_event *event, struct ferry_effect *effect)
+{
+    if (event->traceparent.len == 0)
+        return FERRY_OK;
+    enum ferry_code code = ferry_effect_header(effect, "traceparent", event->traceparent);
+    if (code == FERRY_OK && event->tracestate.len > 0)
+        code = ferry_effect_header(effect, "tracestate", event->tracestate);
+    return code;
+}
+
 void ferry_verdict_set(struct ferry_verdict *verdict, enum ferry_outcome outcome, enum ferry_code code,
                        const char *format, ...)
 {

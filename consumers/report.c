@@ -2,6 +2,7 @@
 #include "consumers/engine.h"
 
 #include "core/clock.h"
+#include "core/envelope.h"
 #include "core/log.h"
 #include "core/mask.h"
 
@@ -101,8 +102,10 @@ void ferry_report_outcome(struct ferry_engine *engine, const struct ferry_task *
     const struct ferry_event *event = &task->delivery->event;
     bool failed = outcome == FERRY_OUTCOME_DEAD || outcome == FERRY_OUTCOME_DOUBTFUL || outcome == FERRY_OUTCOME_RETRY;
     char words[512];
-    ferry_mask_addresses(ferry_slice_from(reason), words, sizeof words);
     count_outcome(engine, task, outcome, code);
+    if (!failed && !ferry_log_wants_events())
+        return;
+    ferry_mask_addresses(ferry_slice_from(reason), words, sizeof words);
     ferry_task_tell_outcome(engine, task, outcome, code, words);
     int64_t since_ms = task->called_ms != 0 ? task->called_ms : task->started_ms;
     ferry_log(failed ? FERRY_LOG_WARN : FERRY_LOG_INFO, "effect",
@@ -111,5 +114,6 @@ void ferry_report_outcome(struct ferry_engine *engine, const struct ferry_task *
                            ferry_text("outcome", ferry_outcome_name(outcome)),
                            ferry_text("error", failed ? ferry_code_name(code) : ""), ferry_text("reason", words),
                            ferry_number("attempts", task->attempts),
-                           ferry_number("ms", ferry_clock_mono_ms() - since_ms)));
+                           ferry_number("ms", ferry_clock_mono_ms() - since_ms),
+                           ferry_field_if("trace", ferry_traceparent_trace(event->traceparent))));
 }

@@ -70,6 +70,8 @@ FERRY_NODISCARD enum ferry_code ferry_effect_request(struct ferry_effect *effect
 /* One more header; both copied. FERRY_MEMORY when there is no room or memory. */
 FERRY_NODISCARD enum ferry_code ferry_effect_header(struct ferry_effect *effect, const char *name,
                                                     struct ferry_slice value);
+/* Passes the event's trace on: traceparent and tracestate, where it has them. */
+FERRY_NODISCARD enum ferry_code ferry_effect_trace(const struct ferry_event *event, struct ferry_effect *effect);
 
 /* Hands it to the client; see core/net/client.h for `done`. The effect may go when the call returns. */
 FERRY_NODISCARD enum ferry_code ferry_effect_submit(struct ferry_client *client, const struct ferry_effect *effect,

@@ -357,6 +357,7 @@ struct ferry_config {
     struct ferry_mail_config mail;
     struct ferry_automation_config automation;
     enum ferry_log_level log_level;
+    bool log_events; /* a line for each event and effect that went well. An addition. */
     int64_t shutdown_timeout_ms;
     const char *ca; /* `ca_file`: trust anchors for all outgoing HTTPS and SMTP; NULL: the system's. An addition. */
     struct ferry_config_memory *memory;

@@ -560,6 +560,8 @@ static const struct ferry_config_table automation_table = {
 
 static const struct ferry_config_option log_rows[] = {
     ROW("level", WORD, ferry_config, log_level, "info", "the least level that is logged", .about = level_words),
+    ROW("events", FLAG, ferry_config, log_events, "true",
+        "whether each event that was taken, and each effect that went well, has a line (level info)"),
 };
 static const struct ferry_config_table log_table = {
     .title = "log", .help = "One JSON object a line on stderr.", .size = sizeof(struct ferry_config), ROWS(log_rows)};

@@ -51,5 +51,7 @@ FERRY_NODISCARD enum ferry_code ferry_envelope_read_audit(struct ferry_slice rec
 
 /* W3C Trace Context level 1: is this a traceparent that is to be carried on? */
 bool ferry_traceparent_valid(struct ferry_slice value);
+/* The trace's id of such a one; absent where that is. */
+struct ferry_slice ferry_traceparent_trace(struct ferry_slice value);
 
 #endif

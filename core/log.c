@@ -14,6 +14,7 @@ static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const char *program_name = "ferry";
 static enum ferry_log_format line_format = FERRY_LOG_JSON;
 static _Atomic int least_level = FERRY_LOG_INFO;
+static atomic_bool events_wanted = true;
 
 void ferry_log_setup(const char *program, enum ferry_log_format format, enum ferry_log_level least)
 {
@@ -25,6 +26,17 @@ void ferry_log_setup(const char *program, enum ferry_log_format format, enum fer
 void ferry_log_level_set(enum ferry_log_level least)
 {
     atomic_store_explicit(&least_level, (int)least, memory_order_relaxed);
+}
+
+void ferry_log_events_set(bool wanted)
+{
+    atomic_store_explicit(&events_wanted, wanted, memory_order_relaxed);
+}
+
+bool ferry_log_wants_events(void)
+{
+    return atomic_load_explicit(&events_wanted, memory_order_relaxed) &&
+           atomic_load_explicit(&least_level, memory_order_relaxed) <= FERRY_LOG_INFO;
 }
 
 bool ferry_log_level_parse(const char *word, enum ferry_log_level *level)

@@ -37,12 +37,22 @@ static inline struct ferry_field ferry_number(const char *name, int64_t value)
     return (struct ferry_field){.name = name, .number = value, .is_number = true};
 }
 
+/* A value that may be absent: then the fields end here. The last of a list, therefore. */
+static inline struct ferry_field ferry_field_if(const char *name, struct ferry_slice value)
+{
+    return (struct ferry_field){.name = value.ptr != NULL ? name : NULL, .text = value};
+}
+
 #define FERRY_FIELDS(...) ((const struct ferry_field[]){__VA_ARGS__, {.name = NULL}})
 #define FERRY_NO_FIELDS ((const struct ferry_field[]){{.name = NULL}})
 
 /* Before other threads start. `program` is borrowed for ever. */
 void ferry_log_setup(const char *program, enum ferry_log_format format, enum ferry_log_level least);
 void ferry_log_level_set(enum ferry_log_level least);
+/* `log.events`: may there be lines that only say that all went well with one event? Of them there are as many as there
+ * are events, so whoever writes one asks first. True unless said otherwise. Any thread. */
+void ferry_log_events_set(bool wanted);
+bool ferry_log_wants_events(void);
 /* "debug info warn error" to the level; false for another word. */
 bool ferry_log_level_parse(const char *word, enum ferry_log_level *level);
 void ferry_log(enum ferry_log_level level, const char *message, const struct ferry_field *fields);

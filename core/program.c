@@ -225,6 +225,7 @@ int ferry_program_begin(struct ferry_program *program, int argc, char **argv)
         return exit_code;
     }
     ferry_log_setup(program->name, program->log_format, program->config->log_level);
+    ferry_log_events_set(program->config->log_events);
     return -1;
 }
 
@@ -254,6 +255,7 @@ struct ferry_config *ferry_program_reload(struct ferry_program *program)
         return NULL;
     }
     ferry_log_level_set(config->log_level);
+    ferry_log_events_set(config->log_events);
     return config;
 }
 

@@ -40,3 +40,10 @@ bool ferry_traceparent_valid(struct ferry_slice value)
     /* Versions to come may go on after another dash; this one may not. */
     return rest.len == 0 || (!version_zero && take_dash(&rest));
 }
+
+struct ferry_slice ferry_traceparent_trace(struct ferry_slice value)
+{
+    const size_t at = VERSION_LEN + 1;
+    return value.len >= at + TRACE_ID_LEN ? ferry_slice_of(value.ptr + at, TRACE_ID_LEN)
+                                          : (struct ferry_slice){NULL, 0};
+}

@@ -67,8 +67,6 @@ void ferry_request_settle(const struct ferry_request_call *call, enum ferry_in_d
 
 /* ---- channel.c ---- */
 
-/* Passes the event's trace on: traceparent and tracestate. */
-FERRY_NODISCARD enum ferry_code ferry_automation_trace(const struct ferry_event *event, struct ferry_effect *effect);
 /* In doubt, the way the configuration wants it: parked as it is, or tried again as a possible repeat. */
 void ferry_automation_doubt(enum ferry_in_doubt in_doubt, struct ferry_verdict *verdict);
 

@@ -30,16 +30,6 @@ static const char *ca_file(const struct ferry_config *config)
     return config->ca;
 }
 
-enum ferry_code ferry_automation_trace(const struct ferry_event *event, struct ferry_effect *effect)
-{
-    if (event->traceparent.len == 0)
-        return FERRY_OK;
-    enum ferry_code code = ferry_effect_header(effect, "traceparent", event->traceparent);
-    if (code == FERRY_OK && event->tracestate.len > 0)
-        code = ferry_effect_header(effect, "tracestate", event->tracestate);
-    return code;
-}
-
 void ferry_automation_doubt(enum ferry_in_doubt in_doubt, struct ferry_verdict *verdict)
 {
     if (in_doubt == FERRY_IN_DOUBT_RETRY)

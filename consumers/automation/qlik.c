@@ -66,7 +66,7 @@ enum ferry_code ferry_qlik_render(struct ferry_qlik_route *route, const struct f
     enum ferry_code code = render_input(route, event, view, &effect->body, error);
     if (code != FERRY_OK)
         return code;
-    if (address(route->call, effect) != FERRY_OK || ferry_automation_trace(event, effect) != FERRY_OK)
+    if (address(route->call, effect) != FERRY_OK || ferry_effect_trace(event, effect) != FERRY_OK)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     return FERRY_OK;
 }

@@ -65,7 +65,7 @@ static enum ferry_code add_headers(const struct ferry_request_route *route, cons
         code = add_own(call, "Idempotency-Key", ferry_slice_from(effect_key), effect);
     if (code == FERRY_OK && !ferry_body_is_empty(&route->json))
         code = add_own(call, "Content-Type", FERRY_SLICE("application/json"), effect);
-    return code == FERRY_OK ? ferry_automation_trace(event, effect) : code;
+    return code == FERRY_OK ? ferry_effect_trace(event, effect) : code;
 }
 
 static enum ferry_code render_url(const struct ferry_request_route *route, const struct ferry_view *view,

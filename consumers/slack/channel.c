@@ -147,7 +147,7 @@ static enum ferry_code render(struct ferry_channel_route *slack, const struct fe
                               const struct ferry_view *view, const char *effect_key, struct ferry_effect *effect,
                               bool *skip, struct ferry_error *error)
 {
-    (void)event, (void)effect_key, (void)skip;
+    (void)effect_key, (void)skip;
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer text;
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer blocks;
     ferry_buffer_init(&text, FERRY_EFFECT_BODY_MAX);
@@ -162,6 +162,9 @@ static enum ferry_code render(struct ferry_channel_route *slack, const struct fe
     ferry_slack_message(slack->config->channel, ferry_buffer_slice(&text), ferry_buffer_slice(&blocks), &effect->body);
     if (address(slack->config, effect) != FERRY_OK ||
         ferry_effect_header(effect, "Content-Type", FERRY_SLICE("application/json; charset=utf-8")) != FERRY_OK)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    /* A message that is made of several events belongs to the trace of none. */
+    if (slack->config->digest_ms == 0 && ferry_effect_trace(event, effect) != FERRY_OK)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     return FERRY_OK;
 }

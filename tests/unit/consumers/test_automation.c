@@ -324,11 +324,11 @@ static void the_trace_goes_on(void **state)
     struct ferry_effect effect;
     ferry_effect_init(&effect);
     struct ferry_event event = event_of(FERRY_DATA_NONE, (struct ferry_slice){0});
-    assert_int_equal(ferry_automation_trace(&event, &effect), FERRY_OK);
+    assert_int_equal(ferry_effect_trace(&event, &effect), FERRY_OK);
     assert_int_equal(effect.header_count, 0);
     event.traceparent = FERRY_SLICE("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     event.tracestate = FERRY_SLICE("a=b");
-    assert_int_equal(ferry_automation_trace(&event, &effect), FERRY_OK);
+    assert_int_equal(ferry_effect_trace(&event, &effect), FERRY_OK);
     assert_string_equal(header(&effect, "traceparent"), event.traceparent.ptr);
     assert_string_equal(header(&effect, "tracestate"), "a=b");
     ferry_effect_done(&effect);
