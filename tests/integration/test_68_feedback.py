@@ -130,7 +130,7 @@ class Stream:
     """Server-sent events, as they come: next() → (event, data); comments have the event None."""
 
     def __init__(self, bridge, path, timeout=60, headers=None):
-        self.link = http.client.HTTPConnection("127.0.0.1", bridge.port, timeout=timeout)
+        self.link = web.connection(bridge.url, bridge.tls, timeout)
         self.link.request("GET", path, headers={"Accept": "text/event-stream", **(headers or {})})
         self.answer = self.link.getresponse()
 
@@ -427,6 +427,24 @@ def test_a_bridge_that_was_restarted_knows_the_runs_of_the_last_minutes(make, ka
     until(lambda: look(bridge, open_).json()["state"] == "running", 30, "the run after the restart")
     held.release()
     assert ended(bridge, open_)["state"] == "finished"
+
+
+def test_waiting_and_news_work_over_tls(make, kafka, tenant, environment, prefix, certificate, authority):
+    tenant.automation(IDS["quick"], token=TOKEN, output="encrypted")
+    held = tenant.automation(IDS["held"], token=TOKEN, hold=True)
+    tls = {"certificate": str(certificate.certificate), "key": str(certificate.key)}
+    ferry = make(merge(configuration(kafka, tenant, prefix), {"bridge": {"tls": tls}}), env=environment)
+    bridge = ferry.start("bridge", tls=authority.client_context())
+    ferry.start("automation")
+    answer = web.send("POST", bridge.url + "/triggers/quick?n=1&wait=55s", b"", {"X-Ferry-Key": KEY}, bridge.tls, 60)
+    assert (answer.status, answer.body) == (200, b"encrypted")
+    answer = web.send("POST", bridge.url + "/triggers/held?n=1", b"", {"X-Ferry-Key": KEY}, bridge.tls, 60)
+    stream = Stream(bridge, path_of(answer.json()["status_url"]) + "/events")
+    for event, data in stream:
+        if event == "state" and json.loads(data)["state"] == "running":
+            break
+    held.release()
+    assert stream.states()[-1] == "finished"
 
 
 def test_who_stops_says_goodbye_and_answers_those_who_wait(make, kafka, tenant, environment, prefix):
