@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "bridge/admit.h"
+#include "bridge/event_log.h"
 #include "core/clock.h"
 #include "core/crash_point.h"
 #include "core/log.h"
@@ -276,8 +277,10 @@ static void count_published(struct ferry_audits_sweep *sweep, const struct item 
 {
     bool quarantined = item->event.type.ptr == NULL;
     ferry_series_add(sweep->records[quarantined ? FERRY_AUDITS_QUARANTINED : FERRY_AUDITS_NEW], 1);
-    if (!quarantined)
-        ferry_ops_count_event(sweep->ops, &item->event);
+    if (quarantined)
+        return;
+    ferry_ops_count_event(sweep->ops, &item->event);
+    ferry_event_log_taken(&item->event, item->record.topic, sweep->tenant, item->parcel.code);
 }
 
 static void tell_too_large(const struct ferry_audits_sweep *sweep, const struct item *item)

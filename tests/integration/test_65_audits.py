@@ -76,6 +76,8 @@ def test_a_record_becomes_the_event_that_a_webhook_would_have_brought(configure,
     assert bridge.metric("ferry_audits_polling", tenant=tenant.url) == 1
     assert bridge.metric("ferry_audits_lag_seconds", tenant=tenant.url) < 30
     assert tenant.api_key not in bridge.text()
+    taken, = [line for line in bridge.logs() if line.get("id") == sent["id"]]
+    assert (taken["msg"], taken["from"], taken["safe"]) == ("event taken", tenant.url, "kafka")
     first, *_ = polls(tenant)
     assert first.query["limit"] == ["100"] and first.query["sort"] == ["eventTime"]
 

@@ -69,6 +69,25 @@ def test_an_id_leads_from_the_door_to_every_effect_and_the_trace_to_every_call(m
     assert "new@example.com" not in ferry.texts()
 
 
+def test_a_trigger_s_call_is_found_by_the_id_that_its_caller_was_told(make, everybody, qlik):
+    config, env = everybody
+    trigger = {"name": "refresh", "keys": [{"name": "script", "secret": {"env": "KEY"}}]}
+    route = {"name": "run", "events": ["trigger.refresh"],
+             "qlik": {"tenant": qlik.url, "automation": "a", "token": {"env": "TOKEN"}}}
+    ferry = make(config, {"bridge": {"triggers": [trigger]}, "automation": {"routes": [route]}}, env={**env, "KEY": "k" * 40})
+    bridge, worker = ferry.start("bridge"), ferry.start("automation")
+    answer = bridge.post(b"", {"X-Ferry-Key": "k" * 40, "Accept": "application/json", "traceparent": TRACEPARENT},
+                         path="/triggers/refresh", secret=None)
+    assert answer.status == 202
+    call = answer.json()["id"]
+    assert [(line["msg"], line["from"], line["trace"]) for line in seen(bridge, call)] == [
+        ("event taken", "/triggers/refresh", TRACE)]
+    assert [(line["outcome"], line["trace"]) for line in seen(worker, call)] == [("done", TRACE)]
+    request, = [r for r in qlik.requests() if r.method == "POST"]
+    assert request.headers["traceparent"] == TRACEPARENT
+    assert "k" * 40 not in ferry.texts()
+
+
 def test_an_effect_that_fails_is_found_by_the_events_id_until_it_is_a_dead_letter(make, everybody, slack):
     config, env = everybody
     ferry = make(config, {"worker": {"retry": {"first": "100ms", "max": "100ms"}}}, env=env)
