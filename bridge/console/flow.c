@@ -47,25 +47,30 @@ static void count(struct ferry_flow *flow, struct ferry_flow_event *event, int64
 
 /* ---- delays ---- */
 
-#define STEP 1.189207115002721 /* the fourth root of two */
+/* Four steps to a doubling: the roots of two, in thousandths. */
+static int64_t edge_ms(size_t index)
+{
+    static const int64_t roots[] = {1000, 1189, 1414, 1682};
+    return (INT64_C(1) << index / 4) * roots[index % 4] / 1000;
+}
 
 static size_t delay_index(int64_t delay_ms)
 {
     size_t index = 0;
-    for (double edge_ms = 1; edge_ms < (double)delay_ms && index + 1 < FERRY_FLOW_DELAYS; edge_ms *= STEP)
+    while (edge_ms(index) < delay_ms && index + 1 < FERRY_FLOW_DELAYS)
         index++;
     return index;
 }
 
 int64_t ferry_flow_delay(const struct ferry_flow_event *event, double part)
 {
-    double total = 0, seen = 0, edge_ms = 1;
+    double total = 0, seen = 0;
     for (size_t i = 0; i < FERRY_FLOW_DELAYS; i++)
         total += event->delays[i];
-    for (size_t i = 0; i < FERRY_FLOW_DELAYS && total > 0; i++, edge_ms *= STEP) {
+    for (size_t i = 0; i < FERRY_FLOW_DELAYS && total > 0; i++) {
         seen += event->delays[i];
         if (seen >= total * part)
-            return (int64_t)(edge_ms + 0.5);
+            return edge_ms(i);
     }
     return -1;
 }

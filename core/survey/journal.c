@@ -2,7 +2,8 @@
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
+
+#include "core/arena.h"
 
 enum { QUIET_MS = 8000 };
 
@@ -66,6 +67,7 @@ enum ferry_code ferry_journal_read(struct ferry_scan *scan, const struct ferry_t
                                    const struct ferry_survey_caller *caller, ferry_journal_fn *visit, void *context,
                                    struct ferry_error *error)
 {
+    FERRY_CLEANUP(ferry_arena_done) struct ferry_arena arena = {NULL};
     char topic[FERRY_JOURNAL_TOPIC], what[FERRY_JOURNAL_TOPIC + 2];
     size_t width;
     ferry_journal_topic(topics, topic);
@@ -73,14 +75,13 @@ enum ferry_code ferry_journal_read(struct ferry_scan *scan, const struct ferry_t
     enum ferry_code code = find_width(scan, topic, caller->look_ms, &width, error);
     if (code != FERRY_OK || width == 0)
         return code;
-    struct ferry_span *spans = calloc(width, sizeof *spans);
-    int64_t *offsets = calloc(width, sizeof *offsets);
+    struct ferry_span *spans = ferry_arena_new_array(&arena, width, sizeof *spans);
+    int64_t *offsets = ferry_arena_new_array(&arena, width, sizeof *offsets);
     if (spans == NULL || offsets == NULL)
-        code = ferry_fail(error, FERRY_MEMORY, "out of memory");
-    for (size_t i = 0; code == FERRY_OK && i < width; i++)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    for (size_t i = 0; i < width; i++)
         spans[i] = (struct ferry_span){.topic = topic, .partition = (int32_t)i};
-    if (code == FERRY_OK)
-        code = bound(scan, spans, width, offsets, caller->look_ms, error);
+    code = bound(scan, spans, width, offsets, caller->look_ms, error);
     struct reading reading = {run, visit, context};
     const struct ferry_visitor visitor = {what, QUIET_MS, take, &reading};
     if (code == FERRY_OK)
@@ -88,7 +89,5 @@ enum ferry_code ferry_journal_read(struct ferry_scan *scan, const struct ferry_t
     struct ferry_error unheard;
     enum ferry_code rests =
         ferry_scan_begin(scan, NULL, 0, code == FERRY_OK ? error : &unheard); /* forgets the spans */
-    free(spans);
-    free(offsets);
     return code == FERRY_OK ? rests : code;
 }
