@@ -126,7 +126,7 @@ bool ferry_trigger_name_run(struct ferry_trigger_call *call)
 enum ferry_code ferry_trigger_identify(struct ferry_trigger_call *call, struct ferry_slice data,
                                        struct ferry_error *error)
 {
-    struct ferry_slice idempotency_key;
+    struct ferry_slice idempotency_key = {NULL, 0};
     enum ferry_code code = find_idempotency_key(call, &idempotency_key, error);
     if (code != FERRY_OK)
         return code;
@@ -223,7 +223,7 @@ enum ferry_code ferry_trigger_make(const struct ferry_trigger_call *call, struct
 {
     struct ferry_arena *arena = call->request.arena;
     struct ferry_record *record = ferry_arena_new(arena, sizeof *record);
-    struct ferry_events events;
+    struct ferry_events events = {NULL, 0};
     if (record == NULL)
         return no_memory(error);
     enum ferry_code code = make_event(call, data, &events, error);

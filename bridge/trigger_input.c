@@ -69,7 +69,7 @@ static enum ferry_code no_memory(const struct reading *reading)
 
 static enum ferry_code take_text(const struct reading *reading, struct ferry_slice name, struct ferry_slice text)
 {
-    struct ferry_slice *place;
+    struct ferry_slice *place = NULL;
     enum ferry_code code = find_place(reading, name, &place);
     if (code != FERRY_OK)
         return code;
@@ -88,7 +88,7 @@ static enum ferry_code take_text(const struct reading *reading, struct ferry_sli
 
 static enum ferry_code take_json(const struct reading *reading, const struct ferry_json_member *member)
 {
-    struct ferry_slice name, *place;
+    struct ferry_slice name, *place = NULL;
     enum ferry_code code = ferry_json_member_name(member, reading->arena, &name, reading->error);
     if (code == FERRY_OK)
         code = find_place(reading, name, &place);
