@@ -157,6 +157,8 @@ def test_the_kit_makes_a_key_for_each_thing_and_starts_nothing(stage):
     assert not page.said
     assert len(stage.tenant.executions()) == before
     picture(page, "kit")
+    page.eval_on_selector("#bookmarklet", "section => section.scrollIntoView()")
+    picture(page, "kit-made")
 
 
 def test_the_kit_works_without_a_script_and_on_a_phone(stage):
@@ -170,10 +172,10 @@ def test_the_kit_works_without_a_script_and_on_a_phone(stage):
 def test_a_wrong_label_is_said_on_the_page(stage):
     page = stage.kit(javascript=False)
     page.eval_on_selector("form", "form => form.noValidate = true")
-    page.fill("#label", "<b>ann")
+    page.fill("#label", "\"><b>ann")
     page.click("#make")
     assert "label" in page.text_content("[role=alert]")
-    assert page.input_value("#label") == "<b>ann"
+    assert page.input_value("#label") == "\"><b>ann"
     assert page.query_selector("#curl") is None
 
 
