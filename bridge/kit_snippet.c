@@ -190,8 +190,9 @@ const struct ferry_kit_snippet ferry_kit_snippets[] = {
      "Drag the link to the bookmarks bar. On any page it opens a small window that starts the trigger and shows what "
      "becomes of it.",
      true, print_bookmarklet},
-    {"favourite", "Favourite", "The same without a page at hand: for a favourite, a home screen or a wiki.", true,
-     print_favourite},
+    {"favourite", "Favourite",
+     "The same without a page at hand: for a favourite, a home screen or a wiki. A click starts the trigger, here too.",
+     true, print_favourite},
     {"button", "HTML button", "For a page of yours. It opens a window of its own.", false, print_button},
     {"fetch", "fetch, for an extension or mashup",
      "The origin of the page must be among the trigger's <code>cors</code>.", false, print_fetch},
