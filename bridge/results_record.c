@@ -137,6 +137,8 @@ static void read_members(struct reading *reading, struct ferry_run_result *resul
     result->attempts = number_of(reading, "attempts", 0, ATTEMPTS_MAX);
     read_output(reading, result);
     read_error(reading, result);
+    if (result->route.ptr == NULL)
+        result->route = FERRY_SLICE("");
     if (result->id.len == 0)
         is_wrong(reading, "id", "text");
     if (result->trigger.ptr == NULL)

@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct ferry_trigger_config config = {.name = "nightly"};
     static struct ferry_trigger trigger = {.config = &config};
-    struct ferry_trigger_call call = {.trigger = &trigger, .run_url = "/triggers/nightly/runs/x/y"};
+    struct ferry_trigger_call call = {.trigger = &trigger, .id = "0123", .run_url = "/triggers/nightly/runs/0123/x"};
     struct ferry_results *results = ferry_results_new(NULL);
     const struct ferry_record record = {.value = ferry_slice_of((const char *)data, size)};
     struct ferry_run_result *news = NULL;
