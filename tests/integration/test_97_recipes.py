@@ -12,7 +12,7 @@ import yaml
 
 from support import pages
 from support.ferry import BIN, SECRET
-from support.http import Answer, Crm, QlikTenant, Slack
+from support.http import Answer, Crm, QlikTenant, Slack, send
 from support.kafka import JAVA, Kafka, jars
 from support.process import Child, free_port, holds
 from support.smtp import PASSWORD
@@ -268,3 +268,50 @@ def test_a_recipes_configuration_is_whole_and_good(name, tmp_path):
             printed = done.stdout
         elif block.role == "output" and printed is not None:
             assert pages.matches(block.text, printed), f"{block}: printed was\n{printed}"
+
+
+def test_the_first_set_up_goes_as_its_page_says(kafka, prefix, folder):
+    """docs/setup-qlik-cloud.md from `ferry init` on, up to the web server in front and Qlik itself."""
+    with Slack() as slack:
+        place = folder / prefix
+        place.mkdir()
+        env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+
+        def run(*arguments, answers=None):
+            done = subprocess.run(arguments, cwd=place, env=env, input=answers, capture_output=True, text=True, check=False,
+                                  timeout=60)
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        said = run("ferry", "init", answers=f"acme.eu.qlikcloud.com\n{kafka.bootstrap}\n{slack.hook()}\n\n")
+        secret = re.search(r"Secret +(\S+)", said)[1]
+        assert "/webhooks/qlik" in said and f"QLIK_WEBHOOK_SECRET={secret}" in (place / "ferry.env").read_text()
+        assert (place / "ferry.env").stat().st_mode & 0o777 == 0o600
+        config = place / "ferry.yaml"
+        ours = f'topics:\n  name: "{prefix}.{{event}}"\n  internal: {prefix}\n  other: {prefix}.other\n  create: routed\n  partitions: 1'
+        text = config.read_text().replace("topics:", ours)
+        for port in (8080, 8081, 8082):
+            text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}")
+        config.write_text(text.replace("  routes:", f"  group: {prefix}-slack\n  routes:"))
+        assert "good" in run("ferry", "check")
+        assert "Sales overview" in run("ferry", "try", "slack/new-app")
+        made = yaml.safe_load(config.read_text())
+        programs = [Child([BIN / f"ferry-{name}", "--config", config, "--allow-root", "--log-format", "text"],
+                          place / f"{name}.log", cwd=place) for name in ("slack", "bridge")]
+        try:
+            for program, section in zip(programs, ("slack", "bridge")):
+                ready = f"http://{made[section]['admin']}/readyz"
+                program.wait_for(lambda: is_ready(ready), 60)
+            assert run("ferry", "send", "--event", "app.created").startswith("204")
+            assert "Sales overview" in slack.wait_for(1, "/services/.*")[0].json()["text"]
+            assert "app.created" in run("ferry", "tail", "--from", "-1h", "--no-follow")
+        finally:
+            for program in programs:
+                program.stop()
+
+
+def is_ready(url):
+    try:
+        return send("GET", url, timeout=5).status == 200
+    except OSError:
+        return False
