@@ -33,7 +33,7 @@ static enum ferry_code refuse(const struct reading *reading, struct ferry_slice 
     return ferry_fail(reading->error, FERRY_INPUT_REFUSED, "\"%s\" %s", show(name, shown), what);
 }
 
-static enum ferry_code refuse_unknown(const struct reading *reading, struct ferry_slice name)
+static void refuse_unknown(const struct reading *reading, struct ferry_slice name)
 {
     struct ferry_strings known = reading->call->trigger->config->inputs;
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer list;
@@ -41,12 +41,12 @@ static enum ferry_code refuse_unknown(const struct reading *reading, struct ferr
     for (size_t i = 0; i < known.count; i++)
         ferry_buffer_printf(&list, "%s%s", i > 0 ? ", " : "", known.items[i]);
     char shown[SHOWN_NAME + 1];
-    return ferry_fail(reading->error, FERRY_INPUT_REFUSED, "\"%s\" is no input here; there %s%s", show(name, shown),
-                      known.count == 0 ? "are none" : "are: ", list.len > 0 ? list.ptr : "");
+    (void)ferry_fail(reading->error, FERRY_INPUT_REFUSED, "\"%s\" is no input here; there %s%s", show(name, shown),
+                     known.count == 0 ? "are none" : "are: ", list.len > 0 ? list.ptr : "");
 }
 
-/* Where the value of that name goes. */
-static enum ferry_code find_place(const struct reading *reading, struct ferry_slice name, struct ferry_slice **place)
+/* Where the value of that name goes; NULL where it is refused (FERRY_INPUT_REFUSED). */
+static struct ferry_slice *find_place(const struct reading *reading, struct ferry_slice name)
 {
     struct ferry_strings known = reading->call->trigger->config->inputs;
     struct ferry_slice *found = ferry_slice_is(name, "wait") ? &reading->inputs->wait : NULL;
@@ -54,12 +54,13 @@ static enum ferry_code find_place(const struct reading *reading, struct ferry_sl
         if (ferry_slice_is(name, known.items[i]))
             found = &reading->inputs->values[i];
     }
+    if (found != NULL && found->ptr == NULL)
+        return found;
     if (found == NULL)
-        return refuse_unknown(reading, name);
-    if (found->ptr != NULL)
-        return refuse(reading, name, "is there twice");
-    *place = found;
-    return FERRY_OK;
+        refuse_unknown(reading, name);
+    else
+        (void)refuse(reading, name, "is there twice");
+    return NULL;
 }
 
 static enum ferry_code no_memory(const struct reading *reading)
@@ -69,10 +70,9 @@ static enum ferry_code no_memory(const struct reading *reading)
 
 static enum ferry_code take_text(const struct reading *reading, struct ferry_slice name, struct ferry_slice text)
 {
-    struct ferry_slice *place = NULL;
-    enum ferry_code code = find_place(reading, name, &place);
-    if (code != FERRY_OK)
-        return code;
+    struct ferry_slice *place = find_place(reading, name);
+    if (place == NULL)
+        return FERRY_INPUT_REFUSED;
     if (!ferry_utf8_valid(text))
         return refuse(reading, name, "is not UTF-8");
     if (place == &reading->inputs->wait) {
@@ -88,12 +88,13 @@ static enum ferry_code take_text(const struct reading *reading, struct ferry_sli
 
 static enum ferry_code take_json(const struct reading *reading, const struct ferry_json_member *member)
 {
-    struct ferry_slice name, *place = NULL;
+    struct ferry_slice name;
     enum ferry_code code = ferry_json_member_name(member, reading->arena, &name, reading->error);
-    if (code == FERRY_OK)
-        code = find_place(reading, name, &place);
     if (code != FERRY_OK)
         return code;
+    struct ferry_slice *place = find_place(reading, name);
+    if (place == NULL)
+        return FERRY_INPUT_REFUSED;
     if (place != &reading->inputs->wait) {
         *place = member->value.text;
         return FERRY_OK;
