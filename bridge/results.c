@@ -294,8 +294,11 @@ void ferry_results_free(struct ferry_results *results)
 {
     if (results == NULL)
         return;
-    while (results->oldest != NULL)
-        forget(results, results->oldest);
+    for (struct ferry_results_entry *entry = results->oldest, *newer; entry != NULL; entry = newer) {
+        newer = entry->newer;
+        ferry_run_drop(entry->run);
+        free(entry);
+    }
     pthread_mutex_destroy(&results->lock);
     free(results);
 }

@@ -210,7 +210,7 @@ static void outputs_that_do_not_fit_a_state_are_left_out_whole(void **state)
                            "\"state\":\"finished\",\"final\":true,\"output\":{\"type\":\"text/plain\",\"text\":\"",
                            f->call.id, i);
         memset(value + len, 'x', OUTPUT_BYTES);
-        strcpy(value + len + OUTPUT_BYTES, "\"}}");
+        memcpy(value + len + OUTPUT_BYTES, "\"}}", sizeof "\"}}");
         const struct ferry_record record = {.value = ferry_slice_from(value)};
         assert_int_equal(ferry_results_learn(f->results, &record, 0, NULL), FERRY_OK);
         run = ferry_results_get(f->results, ferry_slice_from(f->call.id));

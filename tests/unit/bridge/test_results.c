@@ -221,7 +221,7 @@ static void runs_are_forgotten_when_their_outputs_are_too_large(void **state)
         int len =
             snprintf(value, 256, "{\"id\":\"o%d\",\"trigger\":\"t\",\"state\":\"finished\",\"output\":{\"text\":\"", i);
         memset(value + len, 'x', OUTPUT_BYTES);
-        strcpy(value + len + OUTPUT_BYTES, "\"}}");
+        memcpy(value + len + OUTPUT_BYTES, "\"}}", sizeof "\"}}");
         assert_int_equal(learn_at(*state, value, 0), FERRY_OK);
     }
     free(value);
