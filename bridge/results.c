@@ -139,11 +139,20 @@ static void forget(struct ferry_results *results, struct ferry_results_entry *en
     free(entry);
 }
 
+static bool has_to_go(const struct ferry_results *results, const struct ferry_results_entry *entry, int64_t mono_ms)
+{
+    return results->count > RUNS_MAX || results->bytes > BYTES_MAX || mono_ms - entry->changed_ms > AGE_MS;
+}
+
+/* The newest one stays in any case. */
 static void make_room(struct ferry_results *results, int64_t mono_ms)
 {
-    while (results->oldest != NULL && results->oldest != results->newest &&
-           (results->count > RUNS_MAX || results->bytes > BYTES_MAX || mono_ms - results->oldest->changed_ms > AGE_MS))
-        forget(results, results->oldest);
+    struct ferry_results_entry *entry = results->oldest;
+    for (struct ferry_results_entry *newer; entry != results->newest && has_to_go(results, entry, mono_ms);
+         entry = newer) {
+        newer = entry->newer;
+        forget(results, entry);
+    }
     ferry_series_set(results->known, (double)results->count);
 }
 
