@@ -202,3 +202,26 @@ def test_commands_that_need_nothing_print_what_the_page_shows(name, tmp_path):
 
 def test_the_reference_is_what_the_program_prints():
     assert program("ferry", "check", "--reference").stdout == (pages.ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_of_the_runbook_run(settings, make, tenant):
+    """Each as it stands there, against a Ferry whose bridge and workers are not running just then."""
+    auth, env = tenant.config()
+    public = "https://ferry.example.com"
+    door = {"path": "/webhooks/qlik", "format": "qlik", "signature": "qlik", "secrets": [{"env": "QLIK_WEBHOOK_SECRET"}]}
+    mail = {"smtp": {"url": "smtp://127.0.0.1:25", "tls": "none"}, "from": "ferry@example.com", "recipient_domains": ["example.com"],
+            "routes": [{"name": "welcome", "events": ["user.created"], "to": ".resource.email", "subject": "s", "text": "t"}]}
+    ferry = make(settings, {"bridge": {"public_url": public, "webhooks": [door], "spool": {"directory": "spool"},
+                                       "audits": [{"tenant": tenant.url, "auth": auth}]}, "mail": mail}, env=env)
+    tenant.webhook(public + "/webhooks/qlik", eventTypes=["com.qlik.app.created"], secret="x" * 40)
+    ferry.start("bridge", limit=90).stop()
+    assert ferry.run("ferry", "topics", "-c", ferry.path, limit=60).returncode == 0
+    blocks = [b for b in pages.read(PAGES["docs/runbook.md"]).blocks if b.language == "sh"]
+    assert len(blocks) >= 6
+    problems = []
+    for block in blocks:
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", block.text], cwd=ferry.folder, capture_output=True, text=True,
+                              check=False, timeout=100, env={**os.environ, **ferry.env, "PATH": f"{BIN}:{os.environ['PATH']}"})
+        if done.returncode != 0:
+            problems.append(f"{block}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+    assert not problems, "\n".join(problems)
