@@ -168,15 +168,18 @@ def exposed(kafka, tmp_path_factory):
             "worker": {"lookup": {"tenant": tenant.url, "auth": key}},
             "slack": {"group": "watched-slack", "routes": [
                 {"name": "s", "events": ["app.created"], "webhook": {"env": "HOOK"}, "text": r"\(.id)"}]},
+            "automation": {"group": "watched-automation", "routes": [
+                {"name": "a", "events": ["trigger.refresh"],
+                 "qlik": {"tenant": tenant.url, "automation": "a", "token": {"env": "TOKEN"}}}]},
             "mail": {"group": "watched-mail", "from": "no-reply@example.com", "recipient_domains": ["example.com"],
                      "smtp": {"url": "smtp://127.0.0.1:9", "tls": "none"}, "routes": [
                 {"name": "m", "events": ["user.created"], "to": ".resource.email", "subject": "s", "text": "t"}]},
         }
-        env = {"QLIK_API_KEY": tenant.api_key, "TRIGGER_KEY": "k" * 40, "HOOK": slack.hook()}
+        env = {"QLIK_API_KEY": tenant.api_key, "TRIGGER_KEY": "k" * 40, "HOOK": slack.hook(), "TOKEN": "t" * 20}
         ferry = Ferry(tmp_path_factory.mktemp("watched"), config, env)
         try:
             bridge = ferry.start("bridge", limit=90)
-            workers = [ferry.start("slack", limit=90), ferry.start("mail", limit=90)]
+            workers = [ferry.start(name, limit=90) for name in ("slack", "mail", "automation")]
             assert bridge.post(event()).status in (202, 204)
             assert bridge.post(event(), secret=None).status == 401
             bridge.post(b"", path="/triggers/refresh", headers={"X-Ferry-Key": "k" * 40}, secret=None)
@@ -203,6 +206,20 @@ def test_alerts_and_dashboard_ask_for_metrics_that_the_programs_have(exposed):
             assert name in exposed, f"{name} in {expression}"
             wanted = set(re.findall(r"(\w+) *(?:=|!=|=~|!~) *\"", selector))
             assert wanted <= exposed[name] or not exposed[name], f"{name} has {exposed[name]}: {expression}"
+
+
+def test_every_metric_has_its_row_in_the_documentation_and_no_other_has(exposed):
+    page = (ROOT / "docs" / "monitoring.md").read_text().partition("\n## Metrics\n")[2]
+    rows = set(re.findall(r"`(ferry_\w+)`", page))
+    there = {re.sub("_(bucket|sum|count)$", "", name) for name in exposed} - {"up"}
+    # Printed only where something has happened that this test does not make happen.
+    rare = {"ferry_producer_replacements_total", "ferry_console_logins_total"}
+    assert rows - rare == there - rare
+
+
+def test_every_alert_has_its_row_in_the_documentation():
+    page = (ROOT / "docs" / "monitoring.md").read_text()
+    assert set(re.findall(r"`(Ferry[A-Z]\w+)`", page)) == set(alerts())
 
 
 def test_promtool_reads_every_expression_of_the_dashboard(tmp_path):
