@@ -376,7 +376,7 @@ def test_nothing_is_read_when_nobody_looks(stage):
     def clients():
         names = []
         for task in pathlib.Path(f"/proc/{stage.bridge.pid}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError):  # it has just ended
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
                 names.append((task / "comm").read_text().strip())
         return names.count("rdk:main")
     stage.browser.forget()
