@@ -54,6 +54,7 @@ def ferry(kafka, folder, tenant):
         "automation": {"group": f"{PREFIX}-automation", "start": "earliest", "routes": [
             {"name": "refresh", "events": ["trigger.refresh"],
              "qlik": {"tenant": tenant.url, "automation": AUTOMATION, "token": {"env": "TOKEN"}}}]},
+        "log": {"level": "debug"},  # what is not to be told is told at no level
     }
     ferry = Ferry(folder / "triggers", config, {**KEYS, "TOKEN": TOKEN})
     try:
@@ -232,11 +233,15 @@ def test_it_is_counted_by_trigger_key_and_outcome(call, bridge):
 def test_the_books_balance(call, bridge):
     def sum_of(name, **labels):
         return bridge.metric(name, **labels)
-    call(f"/triggers/refresh?app={fresh()}", key=SCRIPT)
+    before = sum_of("ferry_events_received_total"), sum_of("ferry_events_refused_total")
+    app = fresh()
+    for _ in range(2):  # the second is no event
+        call(f"/triggers/refresh?app={app}", key=SCRIPT)
     call("/triggers/refresh", key="wrong")
     call("/triggers/refresh?unknown=1", key=SCRIPT)
     call("/triggers/refresh", "HEAD", key=SCRIPT)
     call("/triggers/nobody", key=SCRIPT)
+    assert (sum_of("ferry_events_received_total"), sum_of("ferry_events_refused_total")) == (before[0] + 4, before[1] + 3)
     until(lambda: sum_of("ferry_events_received_total") == sum_of("ferry_events_published_total")
           + sum_of("ferry_events_refused_total") + sum_of("ferry_spool_events") + sum_of("ferry_spool_aside_total"), 20)
 
