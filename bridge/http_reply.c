@@ -51,11 +51,13 @@ static void log_refusal(const struct ferry_request *request)
     }
     const char *path = configured_path(request);
     const struct ferry_events *events = &request->admission.events;
+    /* What a caller of a trigger named is told to the caller alone: it may be a key in the wrong place. */
+    const char *reason = request->verdict != FERRY_INPUT_REFUSED ? request->error.text : "";
     const struct ferry_slice first = events->count > 0 ? events->items[0].id : (struct ferry_slice){NULL, 0};
     ferry_log(FERRY_LOG_WARN, "request refused",
               FERRY_FIELDS(ferry_text("path", path != NULL ? path : "other"), ferry_number("status", request->status),
-                           ferry_text("code", ferry_code_name(request->verdict)),
-                           ferry_text("reason", request->error.text), ferry_text("client", client),
+                           ferry_text("code", ferry_code_name(request->verdict)), ferry_text("reason", reason),
+                           ferry_text("client", client),
                            ferry_number("suppressed", (int64_t)atomic_exchange(&http->log_suppressed, 0)),
                            ferry_field_if("id", first)));
 }

@@ -494,6 +494,8 @@ def test_keys_and_the_token_are_where_they_belong_and_nowhere_else(stage, kafka)
     page = stage.browser.page()
     page.goto(stage.address("refresh", derived[0]))
     state(page, "finished")
+    for query in (f"?{OFFICE}", f"?{OFFICE}=1", f"?page={OFFICE}&page={OFFICE}"):  # keys in the wrong place
+        assert http.send("GET", stage.address("text") + query, headers={"X-Ferry-Key": OFFICE}).status == 400
     keys = [*SECRETS, *derived, *(key.rpartition(".")[2] for key in derived)]
     logs = stage.ferry.texts() + stage.bridge.metrics_text() + stage.worker.metrics_text()
     assert "ann.bookmarklet" in logs  # the label is no secret: it tells who called
