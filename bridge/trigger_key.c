@@ -1,6 +1,7 @@
 /* Which key a request shows: in the path, in X-Ferry-Key, as Authorization: Bearer, or as the password of basic
- * authorization, whose user says nothing. Several may be shown, since a proxy may have a password of its own: one right
- * key is enough.
+ * authorization, whose user says nothing. Several fields may show one, since a proxy may have a password of its own:
+ * one right key is enough. What stands in the path stands alone: a revoked or misspelt key there is not made good by
+ * the password that a browser adds by itself.
  *
  * Every configured key of the trigger is compared, in a time that does not depend on what was shown. Whoever shows
  * wrong keys waits (trigger_backoff); who shows none does not: a browser's first request has none, and is told by the
@@ -60,6 +61,8 @@ static bool gather(const struct ferry_trigger_call *call, struct shown *shown)
     struct ferry_pairs headers = call->request.in->headers;
     *shown = (struct shown){.count = 0};
     add(shown, call->path.key, FERRY_KEY_IN_PATH);
+    if (call->path.key.len > 0)
+        return true;
     if (ferry_pairs_count(headers, "X-Ferry-Key") == 1)
         add(shown, ferry_pairs_get(headers, "X-Ferry-Key"), FERRY_KEY_IN_HEADER);
     if (ferry_pairs_count(headers, "Authorization") != 1)

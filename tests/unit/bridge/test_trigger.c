@@ -215,12 +215,33 @@ static void each_way_of_showing_a_key_opens(void **state)
     assert_int_equal(fixture->call.way, FERRY_KEY_IN_PATH);
 }
 
+static const char *derive(const char *parent, const char *trigger, const char *label)
+{
+    static char key[FERRY_DERIVED_KEY_ROOM];
+    assert_true(ferry_derived_key_make(ferry_slice_from(parent), trigger, ferry_slice_from(label), key));
+    return key;
+}
+
 static void one_right_key_among_several_is_enough(void **state)
 {
     struct fixture *fixture = *state;
     header(fixture, "X-Ferry-Key", SCRIPT);
     header(fixture, "Authorization", "Basic cHJveHk6cGFzc3dvcmQ=");
-    assert_int_equal(ask(fixture, "HEAD", "/triggers/nightly/wrong", ""), FERRY_OK);
+    assert_int_equal(ask(fixture, "HEAD", "/triggers/nightly", ""), FERRY_OK);
+}
+
+static void a_wrong_key_in_the_path_is_not_made_good_by_another(void **state)
+{
+    struct fixture *fixture = *state;
+    char target[256];
+    snprintf(target, sizeof target, "/triggers/nightly/%s", derive(SCRIPT, "nightly", "gone"));
+    const char *const targets[] = {"/triggers/nightly/wrong", "/triggers/nightly/Kit", "/triggers/nightly/" SCRIPT,
+                                   target};
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        header(fixture, "X-Ferry-Key", SCRIPT);
+        header(fixture, "Authorization", "Basic bWU6MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
+        assert_int_equal(ask(fixture, "GET", targets[i], ""), FERRY_KEY_WRONG);
+    }
 }
 
 static void a_key_that_is_right_but_for_its_length_is_wrong(void **state)
@@ -232,13 +253,6 @@ static void a_key_that_is_right_but_for_its_length_is_wrong(void **state)
         header(fixture, "X-Ferry-Key", part);
         assert_int_equal(ask(fixture, "HEAD", "/triggers/nightly", ""), len == 0 ? FERRY_KEY_MISSING : FERRY_KEY_WRONG);
     }
-}
-
-static const char *derive(const char *parent, const char *trigger, const char *label)
-{
-    static char key[FERRY_DERIVED_KEY_ROOM];
-    assert_true(ferry_derived_key_make(ferry_slice_from(parent), trigger, ferry_slice_from(label), key));
-    return key;
 }
 
 static void a_key_of_the_kit_opens_its_trigger_by_every_way(void **state)
@@ -574,6 +588,7 @@ int main(void)
         cmocka_unit_test(other_paths_are_none),
         TEST(each_way_of_showing_a_key_opens),
         TEST(one_right_key_among_several_is_enough),
+        TEST(a_wrong_key_in_the_path_is_not_made_good_by_another),
         TEST(a_key_that_is_right_but_for_its_length_is_wrong),
         TEST(a_key_of_the_kit_opens_its_trigger_by_every_way),
         TEST(neither_a_revoked_key_of_the_kit_nor_one_of_another_trigger_opens),
