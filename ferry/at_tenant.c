@@ -148,7 +148,7 @@ static bool sleep_for(int64_t ms)
 bool ferry_at_tenant_again(struct ferry_at_tenant *at, enum ferry_code code, int *attempt)
 {
     int64_t blocked_ms = ferry_tier_blocked_ms(at->url, ferry_clock_mono_ms());
-    at->answered |= code != FERRY_NETWORK;
+    at->answered |= code == FERRY_OK;
     if (code != FERRY_HTTP_BUSY && code != FERRY_NETWORK)
         return false;
     if (blocked_ms > 0) /* not ill: it says when to come again */

@@ -209,20 +209,31 @@ static size_t leave_out(struct ferry_audits_run *run, struct ferry_audits_item *
     return left;
 }
 
+/* How many of the first of a chunk a run that was killed may have brought: it had a page under way, or a chunk of a
+ * day, which is out of order where the archive ends, so that the position is before all of that. */
+static size_t take_doubtful(struct ferry_audits_run *run, size_t count, bool ordered)
+{
+    if (!run->killed || !ordered)
+        return run->killed ? count : 0;
+    size_t doubtful = run->doubtful < count ? run->doubtful : count;
+    run->doubtful -= doubtful;
+    return doubtful;
+}
+
 static enum ferry_code bring_chunk(struct ferry_audits_run *run, struct ferry_audits_item *items, size_t count,
                                    struct ferry_error *error)
 {
     int64_t too_large = 0;
-    enum ferry_code code = ferry_filler_publish(run->filler, items, count, run->repeats, &too_large, error);
+    bool ordered = ferry_walk_is_ordered(&run->walk);
+    size_t doubtful = take_doubtful(run, count, ordered);
+    enum ferry_code code = ferry_filler_publish(run->filler, items, count, doubtful, &too_large, error);
     FERRY_CRASH_POINT("backfill-published");
     if (code != FERRY_OK)
         return code;
     run->too_large += too_large;
     run->brought += (int64_t)count - too_large;
-    bool ordered = ferry_walk_is_ordered(&run->walk);
     if (ordered && !ferry_audits_settle(&run->position, items, count))
         return no_memory(error);
-    run->repeats = run->repeats && !ordered;
     code = ferry_audits_note(run, "progress", error);
     FERRY_CRASH_POINT("backfill-noted");
     return code;
@@ -278,6 +289,7 @@ static enum ferry_code flow(struct ferry_audits_run *run, bool *whole, struct fe
     run->walk.at = &run->at;
     run->walk.events = &run->events;
     ferry_walk_begin(&run->walk, ferry_clock_wall_ms());
+    run->doubtful = run->walk.day_ms <= run->walk.last_day_ms ? CHUNK : FERRY_AUDITS_PAGE;
     while (code == FERRY_OK && more && !ferry_console_interrupted()) {
         code = ferry_walk_fetch(&run->walk, &more, error);
         if (code == FERRY_OK && more)

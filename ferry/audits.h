@@ -85,11 +85,11 @@ struct ferry_fill {
 FERRY_NODISCARD enum ferry_code ferry_filler_open(const struct ferry_fill *fill, struct ferry_filler **out,
                                                   struct ferry_error *error);
 /* Publishes these and waits until all are acknowledged; makes topics that are missing, as the bridge would. An event
- * that Kafka can never take is told on stderr, counted in `*too_large`, and passed over. `repeats`: they may be there
- * already. Fails with FERRY_KAFKA when nothing moved for a minute, or what a report said; FERRY_STOPPING at a second
- * Ctrl-C; then nothing more can be published with it. */
+ * that Kafka can never take is told on stderr, counted in `*too_large`, and passed over. The first `doubtful` may be
+ * there already. Fails with FERRY_KAFKA when nothing moved for a minute, or with what a report said; then nothing more
+ * can be published with it. */
 FERRY_NODISCARD enum ferry_code ferry_filler_publish(struct ferry_filler *filler, const struct ferry_audits_item *items,
-                                                     size_t count, bool repeats, int64_t *too_large,
+                                                     size_t count, size_t doubtful, int64_t *too_large,
                                                      struct ferry_error *error);
 /* NULL is allowed. */
 void ferry_filler_close(struct ferry_filler *filler);
@@ -139,7 +139,8 @@ struct ferry_audits_run {
     struct ferry_filler *filler;      /* NULL: nothing is published */
     struct ferry_operations *journal; /* the same */
     struct ferry_audits_position position;
-    bool repeats;        /* the run before this one ended hard: what comes first may be there already */
+    bool killed;         /* the run before this one was: what comes first may be there already … */
+    size_t doubtful;     /* … so many events of what comes in order */
     int64_t resumed;     /* events that earlier runs of this id have brought there */
     int64_t brought;     /* events, in this run */
     int64_t listed;      /* events that the tenant listed */
@@ -164,7 +165,7 @@ struct ferry_audits_memory {
     struct json_t *position; /* details of the last one that has a position */
     int64_t count;
     bool done;
-    bool orderly; /* the last word was "stopped" or "failed": nothing was under way */
+    bool orderly; /* the last word was "stopped": nothing was under way */
 };
 void ferry_audits_remember(void *memory, const struct json_t *record);
 void ferry_audits_forget(struct ferry_audits_memory *memory);

@@ -154,7 +154,7 @@ enum ferry_code ferry_audits_recall(struct ferry_audits_run *run, enum ferry_aud
     run->from_ms = number(memory.begun, "from_ms");
     run->to_ms = number(memory.begun, "to_ms");
     run->resumed = memory.count;
-    run->repeats = !memory.orderly;
+    run->killed = !memory.orderly;
     run->position.ms = run->from_ms;
     if (memory.position != NULL && !recall_position(&run->position, memory.position))
         return ferry_fail(error, FERRY_MEMORY, "out of memory");

@@ -122,13 +122,13 @@ static enum ferry_code send(struct ferry_filler *filler, const struct ferry_even
 }
 
 enum ferry_code ferry_filler_publish(struct ferry_filler *filler, const struct ferry_audits_item *items, size_t count,
-                                     bool repeats, int64_t *too_large, struct ferry_error *error)
+                                     size_t doubtful, int64_t *too_large, struct ferry_error *error)
 {
     enum ferry_code code = FERRY_OK;
     ferry_arena_reset(&filler->arena);
     filler->too_large = 0;
     for (size_t i = 0; code == FERRY_OK && i < count; i++)
-        code = send(filler, &items[i].event, repeats, error);
+        code = send(filler, &items[i].event, i < doubtful, error);
     struct ferry_error late; /* the values are in the producer's hands until it has said so of each */
     if (filler->producer != NULL) {
         enum ferry_code end = await_reports(filler, code == FERRY_OK ? error : &late);

@@ -220,7 +220,7 @@ def served(make, kafka, settings, prefix, secure_tenant, authority, certificate)
     """A bridge over TLS, and the tenant's webhook that sends to it."""
     auth, env = secure_tenant.config()
     tls = {"certificate": str(certificate.certificate), "key": str(certificate.key)}
-    ferry = make(settings, {"bridge": {"webhooks": [DOOR], "tls": tls, "audits": [{"tenant": secure_tenant.url, "auth": auth}]},
+    ferry = make(settings, {"bridge": {"webhooks": [DOOR], "tls": tls, "ack_timeout": "15s", "audits": [{"tenant": secure_tenant.url, "auth": auth}]},
                             "ca_file": str(authority.certificate), "topics": {"create": "known"}}, env=env)
     port = ferry.config["bridge"]["listen"].rpartition(":")[2]
     ferry.config["bridge"]["public_url"] = f"https://localhost:{port}"
