@@ -197,6 +197,8 @@ def test_a_token_that_ends_or_is_revoked_is_fetched_anew(configure, tenant, publ
     fetched = len(tenant.requests("/oauth/token"))
     assert 2 <= fetched <= 4, "one for several polls, and another when it ended"
     tenant.token_life = 3600
+    until(lambda: max(tenant.tokens.values()) > time.monotonic() + 60, 30, "one that lives for long")
+    complete(bridge, tenant)
     tenant.revoke_tokens()
     tenant.audit(id="after")
     assert ids(published(count=1)) == ["after"]

@@ -85,7 +85,7 @@ def _drain(consumer, topic, reached):
         try:
             _low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
         except KafkaException as away:  # its leader is being elected, or is back from a pause: the caller comes again
-            passing = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError._DESTROY_BROKER)
+            passing = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError._DESTROY_BROKER, KafkaError._UNKNOWN_PARTITION)
             assert away.args[0].retriable() or away.args[0].code() in passing, away
             continue
         reached[partition] = max(reached[partition], 0)
