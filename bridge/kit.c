@@ -251,8 +251,8 @@ static bool answer_with_page(const struct ferry_trigger_call *call, const struct
 enum ferry_code ferry_kit_answer(struct ferry_trigger_call *call, struct ferry_answer *answer,
                                  struct ferry_error *error)
 {
-    struct ferry_pairs fields;
-    struct ferry_kit_order order;
+    struct ferry_pairs fields = {NULL, 0};
+    struct ferry_kit_order order = {.choice_count = 0};
     enum ferry_code code = read_fields(call, &fields, error);
     if (code == FERRY_OK)
         code = make_order(call, fields, &order, error);
