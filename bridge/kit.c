@@ -261,5 +261,9 @@ enum ferry_code ferry_kit_answer(struct ferry_trigger_call *call, struct ferry_a
     bool as_file =
         order.complaint == NULL && order.label.len > 0 && ferry_slice_is(ferry_pairs_get(fields, "as"), "bookmarks");
     bool made = as_file ? answer_with_bookmarks(&order, answer) : answer_with_page(call, &order, answer);
-    return made && !answer->body.failed ? FERRY_OK : ferry_fail(error, FERRY_MEMORY, "the page could not be made");
+    if (made && !answer->body.failed)
+        return FERRY_OK;
+    ferry_answer_done(answer); /* no half of one */
+    ferry_answer_init(answer);
+    return ferry_fail(error, FERRY_MEMORY, "the page could not be made");
 }

@@ -25,12 +25,14 @@ static struct ferry_arena arena;
 static struct ferry_answer answer;
 static struct ferry_error error;
 static struct ferry_ip client;
+static size_t room; /* of the answer's body */
 
 static int make(void **state)
 {
     (void)state;
     setenv("KEY_OFFICE", office, 1);
     setenv("KEY_OTHER", other, 1);
+    room = FERRY_ANSWER_MAX_BYTES;
     snapshot = doors_open(yaml);
     shared = ferry_triggers_new(NULL);
     assert_non_null(shared);
@@ -67,6 +69,7 @@ static enum ferry_code ask(const char *method, const char *type, const char *que
     call.key = &call.trigger->config->keys[0];
     ferry_answer_done(&answer);
     ferry_answer_init(&answer);
+    answer.body.max = room;
     return ferry_kit_answer(&call, &answer, &error);
 }
 
@@ -245,6 +248,21 @@ static void another_kind_of_form_is_refused(void **state)
     assert_int_equal(ask("POST", "application/x-www-form-urlencoded", NULL, many.ptr), FERRY_INPUT_REFUSED);
 }
 
+static void half_an_answer_is_none(void **state)
+{
+    (void)state;
+    for (room = 10; room < 10000; room += 1111) {
+        if (ask("GET", "", "label=ann", NULL) == FERRY_OK)
+            continue;
+        assert_int_equal(error.code, FERRY_MEMORY);
+        assert_int_equal(answer.status, 0);
+        assert_null(answer.media_type);
+        assert_int_equal(answer.field_count, 0);
+        assert_int_equal(answer.body.len, 0);
+    }
+    assert_int_equal(answer.status, 200);
+}
+
 static void without_a_public_url_the_address_bar_has_the_address_if_it_is_one(void **state)
 {
     (void)state;
@@ -268,6 +286,7 @@ int main(void)
         TEST(keys_in_the_query_are_not_looked_at),
         TEST(whoever_guesses_keys_here_is_made_to_wait),
         TEST(another_kind_of_form_is_refused),
+        TEST(half_an_answer_is_none),
         TEST(without_a_public_url_the_address_bar_has_the_address_if_it_is_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
