@@ -54,26 +54,37 @@ static bool ends_with(struct ferry_slice text, size_t end, const char *what)
     return end >= len && memcmp(text.ptr + end - len, what, len) == 0;
 }
 
-/* A token whose first word is at `from`. */
-static bool find_token(struct ferry_slice text, size_t from, size_t word_end, struct stretch *out)
+static bool begins_a_token(struct ferry_slice rest)
 {
     static const char *const beginnings[] = {"eyJ",      "xoxa-",    "xoxb-",  "xoxp-", "xoxr-",
                                              "xapp-",    "ghp_",     "gho_",   "ghs_",  "github_pat_",
                                              "sk_live_", "sk_test_", "whsec_", "AKIA",  "glpat-"};
-    struct ferry_slice rest = ferry_slice_skip(text, from), word = ferry_slice_of(text.ptr + from, word_end - from);
-    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
-        size_t end = skip(text, from, is_token);
-        if (ferry_slice_starts(rest, beginnings[i]) && end - from >= TOKEN_LEAST) {
-            *out = (struct stretch){from, end};
+    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++)
+        if (ferry_slice_starts(rest, beginnings[i]))
             return true;
-        }
+    return false;
+}
+
+/* A token whose first word is at `from`. Runs are measured only where one may begin: a text of a thousand short words
+ * is not gone through a thousand times. */
+static bool find_token(struct ferry_slice text, size_t from, size_t word_end, struct stretch *out)
+{
+    struct ferry_slice word = ferry_slice_of(text.ptr + from, word_end - from);
+    size_t begin = from, least = TOKEN_LEAST;
+    if (ferry_slice_is_nocase(word, "bearer") || ferry_slice_is_nocase(word, "basic")) {
+        begin = skip(text, word_end, is_blank);
+        least = AFTER_SCHEME_LEAST;
+        if (begin == word_end)
+            return false;
+    } else if (ferry_slice_is(word, "services") && ends_with(text, from, "hooks.slack.com/")) {
+        begin = word_end;
+        least = 1;
+    } else if (!begins_a_token(ferry_slice_skip(text, from))) {
+        return false;
     }
-    bool scheme = ferry_slice_is_nocase(word, "bearer") || ferry_slice_is_nocase(word, "basic");
-    bool webhook = ferry_slice_is(word, "services") && ends_with(text, from, "hooks.slack.com/");
-    size_t begin = scheme ? skip(text, word_end, is_blank) : word_end;
     size_t end = skip(text, begin, is_token);
     *out = (struct stretch){begin, end};
-    return (scheme && begin > word_end && end - begin >= AFTER_SCHEME_LEAST) || (webhook && end > begin);
+    return end - begin >= least;
 }
 
 /* ---- what stands behind a telling name ---- */
@@ -86,7 +97,7 @@ static const struct telling {
                {"passphrase", false},   {"secret", false},    {"token", false},     {"apikey", false},
                {"credential", false},   {"signature", false}, {"privatekey", false}};
 
-static const struct telling *find_telling(struct ferry_slice word)
+static const struct telling *find_telling_in(struct ferry_slice word)
 {
     char name[NAME_MAX_BYTES];
     size_t len = 0;
@@ -98,6 +109,15 @@ static const struct telling *find_telling(struct ferry_slice word)
         if (strstr(name, telling[i].word) != NULL)
             return &telling[i];
     return NULL;
+}
+
+/* Of a word that is longer than any name, its two ends. */
+static const struct telling *find_telling(struct ferry_slice word)
+{
+    const struct telling *found = find_telling_in(word);
+    if (found == NULL && word.len >= NAME_MAX_BYTES)
+        found = find_telling_in(ferry_slice_skip(word, word.len - NAME_MAX_BYTES + 1));
+    return found;
 }
 
 /* `open` is behind the opening quote; where the text in quotes ends. Inside a text that is JSON in JSON quotes are
