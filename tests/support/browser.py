@@ -18,7 +18,7 @@ DESK, PHONE = {"width": 900, "height": 700}, {"width": 390, "height": 780}
 LIMIT_MS = 60_000
 # It calls nobody but the pages under test.
 QUIET = ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-quic", "--disable-sync",
-         "--disable-domain-reliability", "--no-first-run"]
+         "--disable-domain-reliability", "--disable-dev-shm-usage", "--no-first-run"]
 
 
 class Browser:
