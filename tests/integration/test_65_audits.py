@@ -298,23 +298,31 @@ def test_it_stops_in_time_while_the_tenant_hangs_and_goes_on_where_it_was(config
     assert ids(published(count=2)) == ["missed", "while nobody was there"]
 
 
-def test_a_tenant_that_a_reload_brings_is_polled_and_one_that_it_takes_is_left_alone(configure, tenant, published):
+def test_tenants_that_a_reload_brings_are_polled_and_one_that_it_takes_is_left_alone(configure, tenant, published):
     ferry = configure()
-    polled, ferry.config["bridge"]["audits"] = ferry.config["bridge"]["audits"], []
-    ferry.write()
-    bridge = ferry.start("bridge")
-    tenant.audit(id="one")
-    ferry.config["bridge"]["audits"] = polled
-    ferry.write()
-    bridge.signal(signal.SIGHUP)
-    assert ids(published(count=1)) == ["one"]
-    complete(bridge, tenant)
-    ferry.config["bridge"]["audits"] = []
-    ferry.write()
-    bridge.signal(signal.SIGHUP)
-    until(lambda: bridge.text().count("configuration reloaded") == 2, 20)
-    asked = len(tenant.requests(AUDITS))
-    holds(lambda: len(tenant.requests(AUDITS)) <= asked + 1, 3, "no more polls")
+    first, = ferry.config["bridge"]["audits"]
+    with Tenant() as second:
+        def reload_with(*audits):
+            ferry.config["bridge"]["audits"] = list(audits)
+            ferry.write()
+            reloads = bridge.text().count("configuration reloaded")
+            bridge.signal(signal.SIGHUP)
+            until(lambda: bridge.text().count("configuration reloaded") > reloads, 20)
+
+        ferry.config["bridge"]["audits"] = []
+        ferry.write()
+        bridge = ferry.start("bridge")
+        tenant.audit(id="one")
+        second.audit(id="two")
+        reload_with(first)
+        assert ids(published(count=1)) == ["one"]
+        reload_with(first, merge(first, {"tenant": second.url}))
+        assert ids(published(count=2)) == ["one", "two"]
+        complete(bridge, tenant)
+        reload_with(merge(first, {"tenant": second.url}))
+        asked = len(tenant.requests(AUDITS))
+        complete(bridge, second, 2)
+        assert len(tenant.requests(AUDITS)) <= asked + 1, "one may have been on its way"
 
 
 @pytest.mark.parametrize("spool", ["spool", "no spool"])
