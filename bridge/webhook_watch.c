@@ -10,11 +10,11 @@
 #include "core/qlik/webhooks.h"
 #include "core/wait.h"
 
-enum { PAUSE_MS = 1000, FAILURES_MAX = 1000, LABEL_BYTES = 160 };
+enum { PAUSE_MS = 1000, FAILURES_MAX = 1000, ID_BYTES = 104, LABEL_BYTES = 160 };
 
 /* A webhook of ours as it was at the last look. */
 struct seen {
-    char *id;
+    char id[ID_BYTES];
     char label[LABEL_BYTES]; /* its name; with the id behind it where two have the same */
     bool enabled;
     size_t failed;
@@ -56,8 +56,6 @@ struct ferry_webhook_watch {
 
 static void forget_webhooks(struct tenant *tenant)
 {
-    for (size_t i = 0; i < tenant->count; i++)
-        free(tenant->webhooks[i].id);
     free(tenant->webhooks);
     tenant->webhooks = NULL;
     tenant->count = 0;
@@ -148,15 +146,15 @@ static void log_news(const struct tenant *tenant, const struct seen *before, con
 
 /* ---- a look ---- */
 
-/* Fills `seen` but for the failures. False when memory ran out. */
-static bool note(struct seen *seen, const struct ferry_qlik_webhook *webhook, const struct seen *others, size_t count)
+/* Fills `seen` but for the failures. */
+static void note(struct seen *seen, const struct ferry_qlik_webhook *webhook, const struct seen *others, size_t count)
 {
-    *seen = (struct seen){.id = strdup(webhook->id), .enabled = webhook->enabled};
+    *seen = (struct seen){.enabled = webhook->enabled};
+    snprintf(seen->id, sizeof seen->id, "%s", webhook->id);
     snprintf(seen->label, sizeof seen->label, "%s", webhook->name);
     for (size_t i = 0; i < count; i++)
         if (strcmp(others[i].label, seen->label) == 0)
             snprintf(seen->label, sizeof seen->label, "%.100s (%.50s)", webhook->name, webhook->id);
-    return seen->id != NULL;
 }
 
 static enum ferry_code look_at_webhook(struct ferry_webhook_watch *watch, struct tenant *found,
@@ -165,9 +163,7 @@ static enum ferry_code look_at_webhook(struct ferry_webhook_watch *watch, struct
 {
     struct ferry_qlik_failures failures = {0};
     struct seen *seen = &found->webhooks[found->count];
-    if (!note(seen, webhook, found->webhooks, found->count))
-        return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    found->count++;
+    note(seen, webhook, found->webhooks, found->count++);
     enum ferry_code code =
         ferry_qlik_webhooks_failures(watch->session, webhook->id, FAILURES_MAX, arena, &failures, error);
     seen->failed = failures.count;

@@ -140,13 +140,13 @@ static enum ferry_code list_subscribed(struct ferry_audits_run *run, struct ferr
     do {
         code = ferry_qlik_webhooks_list(run->at.session, &run->arena, &all, error);
     } while (ferry_at_tenant_again(&run->at, code, &attempt));
+    if (code != FERRY_OK)
+        return code;
     for (size_t i = 0; i < all.count; i++)
         room += all.items[i].events.count;
     const char **items = ferry_arena_new_array(&run->arena, room + 1, sizeof *items);
-    if (code == FERRY_OK && items == NULL)
-        code = no_memory(error);
-    if (code != FERRY_OK)
-        return code;
+    if (items == NULL)
+        return no_memory(error);
     for (size_t i = 0; i < all.count; i++)
         if (public_url != NULL && ferry_qlik_webhook_is_under(all.items[i].url, public_url))
             for (size_t j = 0; j < all.items[i].events.count; j++)
@@ -283,7 +283,9 @@ static enum ferry_code flow(struct ferry_audits_run *run, bool *whole, struct fe
 {
     struct ferry_audits_item *items = calloc(CHUNK, sizeof *items);
     bool more = true;
-    enum ferry_code code = items != NULL ? FERRY_OK : no_memory(error);
+    enum ferry_code code = FERRY_OK;
+    if (items == NULL)
+        return no_memory(error);
     run->walk.from_ms = run->position.ms;
     run->walk.to_ms = run->to_ms;
     run->walk.at = &run->at;
@@ -362,7 +364,7 @@ static int carry_out(struct ferry_audits_run *run, bool goes_on)
     run->progress = (struct ferry_progress){.what = run->request->compare   ? "comparing"
                                                     : run->request->dry_run ? "counting"
                                                                             : "back-filling"};
-    bool whole;
+    bool whole = false;
     code = flow(run, &whole, &error);
     return finish(run, code == FERRY_OK, whole, &error);
 }

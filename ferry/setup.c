@@ -133,9 +133,6 @@ static int wish_url(struct setup *setup, const struct ferry_webhook_config **doo
     *door = find_door(&setup->config->bridge, path);
     if (*door == NULL && setup->request->url == NULL) /* the base of all: a path may follow it */
         *door = find_door(&setup->config->bridge, path = "");
-    if (*door == NULL && setup->request->secret_env == NULL)
-        return ferry_cli_refuse("setup",
-                                "no webhook in bridge.webhooks with `signature: qlik` has the path of this URL");
     size_t len = strlen(url);
     bool bare = path[0] == '\0' || strcmp(path, "/") == 0;
     ferry_buffer_add(&setup->url, ferry_slice_of(url, bare && url[len - 1] == '/' ? len - 1 : len));
@@ -150,6 +147,9 @@ static int wish_secret(struct setup *setup, const struct ferry_webhook_config *d
 {
     enum { LEAST = 32, MOST = 64 };
     const char *variable = setup->request->secret_env;
+    if (variable == NULL && door == NULL)
+        return ferry_cli_refuse("setup",
+                                "no webhook in bridge.webhooks with `signature: qlik` has the path of this URL");
     if (variable != NULL && !ferry_cli_secret(variable, NULL, &setup->secret))
         return FERRY_EXIT_FAILED;
     setup->wish.secret = ferry_secret_slice(variable != NULL ? setup->secret : door->secrets[0]);

@@ -209,26 +209,32 @@ enum ferry_code ferry_qlik_webhooks_list(struct ferry_tenant *tenant, struct fer
     return code;
 }
 
+/* The names of the elements. */
+static enum ferry_code take_names(const json_t *data, struct ferry_arena *arena, struct ferry_strings *names,
+                                  struct ferry_error *error)
+{
+    const char **items = ferry_arena_new_array(arena, json_array_size(data) + 1, sizeof *items);
+    size_t count = 0, i;
+    const json_t *item;
+    if (!json_is_array(data))
+        return not_documented(error, "there is no array data in it");
+    if (items == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    json_array_foreach (data, i, item)
+        if (json_is_string(json_object_get(item, "name")) && (items[count++] = text_of(item, "name", arena)) == NULL)
+            return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    *names = (struct ferry_strings){items, count};
+    return FERRY_OK;
+}
+
 enum ferry_code ferry_qlik_webhooks_types(struct ferry_tenant *tenant, struct ferry_arena *arena,
                                           struct ferry_strings *types, struct ferry_error *error)
 {
     const struct ferry_tenant_request request = {.method = "GET", .link = "/api/v1/webhooks/event-types"};
     json_t *root = NULL;
     enum ferry_code code = call(tenant, &request, &root, error);
-    const json_t *data = json_object_get(root, "data");
-    if (code == FERRY_OK && !json_is_array(data))
-        code = not_documented(error, "there is no array data in it");
-    const char **items = ferry_arena_new_array(arena, json_array_size(data) + 1, sizeof *items);
-    size_t count = 0, i;
-    const json_t *item;
-    if (code == FERRY_OK && items == NULL)
-        code = ferry_fail(error, FERRY_MEMORY, "out of memory");
-    json_array_foreach (data, i, item)
-        if (code == FERRY_OK && json_is_string(json_object_get(item, "name")) &&
-            (items[count++] = text_of(item, "name", arena)) == NULL)
-            code = ferry_fail(error, FERRY_MEMORY, "out of memory");
     if (code == FERRY_OK)
-        *types = (struct ferry_strings){items, count};
+        code = take_names(json_object_get(root, "data"), arena, types, error);
     json_decref(root);
     return code;
 }
