@@ -131,7 +131,7 @@ class Scene:
         """The commands of a block; what they print."""
         arguments, env = self.command(block)
         done = subprocess.run(arguments, cwd=self.ferry.folder, env=env, capture_output=True, text=True, check=False,
-                              timeout=120)
+                              timeout=300)
         assert done.returncode == 0, f"{block}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
@@ -155,13 +155,19 @@ class Scene:
             return [print_request(r) for r in self.stand_ins["qlik"].executions()]
         return [print_request(r) for r in self.stand_ins[kind].requests()]
 
+    def forget(self):
+        """This scene is over, and its effects are not those of the next."""
+        self.ferry.stop()
+        for kind in ("slack", "qlik", "crm"):
+            self.stand_ins[kind].forget()
+
     def wait_for_effects(self, kind, count):
         if kind == "slack":
-            self.stand_ins["slack"].wait_for(count, "/services/.*")
+            self.stand_ins["slack"].wait_for(count, "/services/.*", 60)
         elif kind == "qlik":
-            self.stand_ins["qlik"].wait_for(count, ".*/actions/execute")
+            self.stand_ins["qlik"].wait_for(count, ".*/actions/execute", 60)
         else:
-            self.stand_ins[kind].wait_for(count)
+            self.stand_ins[kind].wait_for(count, limit=60)
 
 
 def print_mail(mail):
@@ -219,29 +225,43 @@ def scene(request, kafka, prefix, make, mail_server, authority):
             stage.stop()
 
 
-@pytest.mark.parametrize("name", RUNNING)
-def test_a_recipe_does_what_its_page_says(scene, name):
-    page = pages.read(RECIPES[name])
-    stage, printed, expected = scene(page), None, {}
+def play(stage, page):
+    """Everything on the page, from its top to its end; then what came of it."""
+    printed, expected = None, {}
     for block in page.blocks:
         if block.role == "run":
             printed = stage.run(block)
         elif block.role == "start":
             stage.leave_running(block)
         elif block.role == "output":
-            wanted = stage.exchange(block.text)
-            assert pages.matches(wanted, printed), f"{block}: printed was\n{printed}"
+            assert pages.matches(stage.exchange(block.text), printed), f"{block}: printed was\n{printed}"
         elif block.role in EFFECTS:
             expected.setdefault(block.role, []).append(block)
-    assert expected or page.has("output"), f"{name}: nothing is said of what comes of it"
+    assert expected or page.has("output"), f"{page.path.name}: nothing is said of what comes of it"
     for kind, blocks in expected.items():
         stage.wait_for_effects(kind, len(blocks))
-        holds(lambda: len(stage.effects(kind)) == len(blocks), 1, f"{name}: more {kind} than the page shows: {stage.effects(kind)}")
+        holds(lambda: len(stage.effects(kind)) == len(blocks), 1, f"more {kind} than the page shows: {stage.effects(kind)}")
         left = stage.effects(kind)
         for block in blocks:  # effects of different resources have no order
             got = next((e for e in left if EFFECTS[kind](stage.exchange(block.text), e)), None)
             assert got is not None, f"{block}: what came was\n" + "\n".join(left)
             left.remove(got)
+
+
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("name", RUNNING)
+def test_a_recipe_does_what_its_page_says(scene, name):
+    """Names that are looked up may come too late on a busy machine, and ids stand in for them: such a page has three tries."""
+    page = pages.read(RECIPES[name])
+    tries = 3 if "lookup:" in page.block("ferry.yaml").text else 1
+    for last in [False] * (tries - 1) + [True]:
+        stage = scene(page)
+        try:
+            return play(stage, page)
+        except AssertionError:
+            if last:
+                raise
+            stage.forget()
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -173,6 +173,11 @@ class Server:
         with self._lock:
             return [r for r in self._seen if re.fullmatch(pattern, r.path) and method in (None, r.method)]
 
+    def forget(self):
+        """What arrived until now."""
+        with self._lock:
+            self._seen.clear()
+
     def wait_for(self, count, pattern=".*", limit=30.0, method=None):
         """The requests, as soon as there are `count` of them."""
         until(lambda: len(self.requests(pattern, method)) >= count, limit, f"{count} requests to {pattern}")
