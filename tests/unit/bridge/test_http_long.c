@@ -156,15 +156,18 @@ static bool comes_to(const struct fixture *fixture, const char *kind, double cou
     return false;
 }
 
-#define HEARD(name)                                                            \
-    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer name = {.ptr = NULL}; \
-    ferry_buffer_init(&name, 64 << 20)
+static struct ferry_buffer nothing(void)
+{
+    struct ferry_buffer heard;
+    ferry_buffer_init(&heard, 64 << 20);
+    return heard;
+}
 
 /* ---- the tests ---- */
 
 static void who_waits_is_answered_when_the_run_ends(void **state)
 {
-    HEARD(heard);
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer heard = nothing();
     int fd = ask(*state, "?wait=60s");
     assert_true(comes_to(*state, "wait", 1));
     tell(*state, "running", false, 0);
@@ -177,7 +180,7 @@ static void who_waits_is_answered_when_the_run_ends(void **state)
 
 static void who_has_waited_long_enough_is_told_the_state(void **state)
 {
-    HEARD(heard);
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer heard = nothing();
     int64_t began_ms = ferry_clock_mono_ms();
     int fd = ask(*state, "?wait=1500ms"); /* longer than request_timeout */
     assert_true(hear(fd, "\"results\":[]}", &heard));
@@ -188,7 +191,7 @@ static void who_has_waited_long_enough_is_told_the_state(void **state)
 
 static void news_come_one_after_the_other_and_then_the_end(void **state)
 {
-    HEARD(heard);
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer heard = nothing();
     int fd = ask(*state, "/events");
     assert_true(hear(fd, "\"known\":false", &heard));
     tell(*state, "running", false, 0);
@@ -201,7 +204,7 @@ static void news_come_one_after_the_other_and_then_the_end(void **state)
 
 static void a_peer_that_leaves_makes_room(void **state)
 {
-    HEARD(heard);
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer heard = nothing();
     int fd = ask(*state, "/events");
     assert_true(hear(fd, "\"known\":false", &heard));
     assert_true(comes_to(*state, "events", 1));
@@ -232,7 +235,7 @@ static void many_hear_of_many_changes(void **state)
         tell(*state, i % 2 == 0 ? "running" : "queued", false, 10);
     tell(*state, "finished", true, 10);
     for (int i = 0; i < STREAMS; i++) {
-        HEARD(heard);
+        FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer heard = nothing();
         assert_true(hear(fds[i], "event: end\ndata: final\n\n", &heard));
         close(fds[i]);
     }
@@ -242,8 +245,8 @@ static void many_hear_of_many_changes(void **state)
 static void all_are_let_go_when_the_bridge_stops(void **state)
 {
     struct fixture *fixture = *state;
-    HEARD(waited);
-    HEARD(streamed);
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer waited = nothing();
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer streamed = nothing();
     int waiting = ask(*state, "?wait=100s"), streaming = ask(*state, "/events");
     assert_true(comes_to(*state, "wait", 1) && comes_to(*state, "events", 1));
     int64_t began_ms = ferry_clock_mono_ms();
