@@ -384,7 +384,7 @@ static enum ferry_code take_pages(struct ferry_audits_sweep *sweep, const char *
 {
     FERRY_CLEANUP(free_haul) struct haul *haul = NULL;
     enum ferry_code code = fetch(sweep, link, &haul, error);
-    while (code == FERRY_OK) {
+    while (haul != NULL) {
         code = take_page(sweep, haul, from_ms, error);
         if (code != FERRY_OK || haul->page.next.ptr == NULL)
             break;

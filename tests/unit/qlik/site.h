@@ -57,10 +57,12 @@ static inline const char *site_seen(struct server *server, char out[8192])
     return out;
 }
 
-/* Each has a name of its own, since tokens and blocks are kept by it for the whole program: the port is. */
-static inline void site_url(const struct server *server, char out[64])
+/* Its URL, and what follows. Each server has one of its own, its port, since tokens and blocks are kept by it for the
+ * whole program. */
+enum { SITE_URL = 128 };
+static inline void site_url(const struct server *server, const char *rest, char out[SITE_URL])
 {
-    snprintf(out, 64, "http://127.0.0.1:%u", server->port);
+    snprintf(out, SITE_URL, "http://127.0.0.1:%u%s", server->port, rest);
 }
 
 #endif

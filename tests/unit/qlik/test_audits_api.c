@@ -25,8 +25,8 @@ static void answer_with(struct page *pages)
 {
     site_pages = pages;
     server = server_start(site_answer);
-    char url[64];
-    site_url(server, url);
+    char url[SITE_URL];
+    site_url(server, "", url);
     assert_int_equal(ferry_tenant_open(url, &key, NULL, &tenant, NULL), FERRY_OK);
 }
 
