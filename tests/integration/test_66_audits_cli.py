@@ -1,10 +1,13 @@
 """ferry audits: back-filling from the Audits API, going on after an end in the middle, and comparing with the topics."""
 import collections
+import contextlib
 import json
 import os
 import pathlib
+import pty
 import re
 import signal
+import subprocess
 import threading
 import time
 import uuid
@@ -108,6 +111,23 @@ def test_what_is_no_event_is_left_out_and_said(ferry, tenant, topic):
     done = audits(ferry, "--from", "-1h")
     assert "left out: 2 are no events" in done.stdout
     assert ids(topic(1)) == [good["eventId"]]
+
+
+def test_a_terminal_sees_how_far_it_is_and_a_file_does_not(ferry, tenant):
+    tenant.audit_many(1200, tenant.now() - 7200, tenant.now() - 1)
+    command = [BIN / "ferry", "audits", "-c", ferry.path, "--from", "-2h", "--dry-run"]
+    terminal, end = pty.openpty()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end, env={**os.environ, **ferry.env}) as child:
+        os.close(end)
+        shown = b""
+        with contextlib.suppress(OSError):  # what a terminal says when nobody is there any more
+            while piece := os.read(terminal, 4096):
+                shown += piece
+        assert child.wait(60) == 0
+    os.close(terminal)
+    shares = [int(share) for share in re.findall(rb"counting +(\d+) %", shown)]
+    assert len(shares) >= 3 and shares == sorted(shares) and shares[-1] >= 50, shown
+    assert "counting" not in audits(ferry, "--from", "-2h", "--dry-run").stderr
 
 
 def test_the_journal_says_who_did_what(ferry, tenant, topic, kafka, prefix):
