@@ -58,6 +58,9 @@ static void the_progress_line_says_how_far_and_how_fast(void **state)
     progress.total = 0;
     ferry_progress_text(&progress, 840, 0, text);
     assert_string_equal(text, "replaying  840  0/s");
+    progress.percent = 7; /* how far it is may be known by other means */
+    ferry_progress_text(&progress, 840, 2000, text);
+    assert_string_equal(text, "replaying   7 %  840  420/s");
 }
 
 int main(void)
