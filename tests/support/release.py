@@ -1,4 +1,5 @@
 """What is shipped: the release build, as `./dev build` makes it, and the package of it."""
+import fcntl
 import functools
 import subprocess
 
@@ -13,9 +14,12 @@ def _run(*command, cwd=ROOT):
 @functools.cache
 def build():
     """The folder of the release build's programs."""
-    _run("cmake", "--preset", "release")
-    _run("cmake", "--build", "--preset", "release", "-j2")
-    return ROOT / "build" / "release" / "bin"
+    folder = ROOT / "build"
+    with (folder / "release.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _run("cmake", "--preset", "release")
+        _run("cmake", "--build", "--preset", "release", "-j2")
+    return folder / "release" / "bin"
 
 
 def package(folder):
