@@ -104,10 +104,15 @@ void ferry_long_done(struct ferry_request *request)
     longer->kind = FERRY_LONG_NONE;
 }
 
+/* A key opens one trigger: a token that its holder made for the id of another trigger's run shows nothing. */
 static struct ferry_run *run_of(const struct ferry_request *request)
 {
     struct ferry_results *results = request->http->options.results;
-    return results != NULL ? ferry_results_get(results, ferry_slice_from(request->call.id)) : NULL;
+    struct ferry_run *run = results != NULL ? ferry_results_get(results, ferry_slice_from(request->call.id)) : NULL;
+    if (run == NULL || ferry_slice_is(run->results[0]->trigger, request->call.trigger->config->name))
+        return run;
+    ferry_run_drop(run);
+    return NULL;
 }
 
 static void make_answer(struct ferry_request *request, const struct ferry_run *run, bool waited)
@@ -185,6 +190,8 @@ static ssize_t give_bytes(void *context, uint64_t position, char *bytes, size_t 
         return MHD_CONTENT_READER_END_OF_STREAM;
     longer->suspended = true;
     MHD_suspend_connection(request->connection->mhd);
+    if (atomic_load(&longer->news)) /* that came while something waited to be sent */
+        note_news(&longer->watch);
     return 0;
 }
 
@@ -269,7 +276,7 @@ static void tend_events(struct ferry_request *request, bool draining)
     size_t before = longer->out.len - longer->sent;
     clear_sent(longer);
     look_at_peer(request);
-    if (atomic_exchange(&longer->news, false))
+    if (before == 0 && atomic_exchange(&longer->news, false)) /* one state at a time, however slowly it is read */
         add_news(request);
     if (!longer->ended && (draining || shard->now_ms >= longer->until_ms))
         say_goodbye(longer);

@@ -1,7 +1,9 @@
 /* A call as an event.
  *
  * Its id is a hash of the trigger, the caller, and the Idempotency-Key or else the inputs and the second, so that one
- * call through two bridges is one event: the workers' "once" goes by source and id. A second has an end, and a call
+ * call through two bridges is one event: the workers' "once" goes by source and id. The hash is keyed with the
+ * configured key behind the call: any of a trigger's keys makes tokens for any id, so nobody else may work one out. A
+ * second has an end, and a call
  * that is repeated across it must still be one: so calls of the last second are looked for among the recent ones first,
  * and keep the id that they got. Among several bridges that share no memory, what is repeated through another one
  * across the end of a second remains two calls; an Idempotency-Key leaves no such gap. */
@@ -81,9 +83,13 @@ static bool make_id(struct ferry_trigger_call *call, bool idempotent)
     char second[24] = "";
     if (!idempotent)
         snprintf(second, sizeof second, "%lld", (long long)(call->request.in->wall_ms / 1000));
-    const struct ferry_slice parts[] = {{(const char *)call->kind, sizeof call->kind}, ferry_slice_from(second)};
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    if (!hash_parts(parts, 2, digest))
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer message;
+    ferry_buffer_init(&message, sizeof call->kind + sizeof second);
+    ferry_buffer_add(&message, ferry_slice_of((const char *)call->kind, sizeof call->kind));
+    ferry_buffer_add_text(&message, second);
+    unsigned char digest[FERRY_DIGEST];
+    if (message.failed ||
+        !ferry_hmac_sha256(ferry_secret_slice(call->key->secret), ferry_buffer_slice(&message), digest))
         return false;
     print_hex(digest, FERRY_TRIGGER_ID / 2, call->id);
     return true;

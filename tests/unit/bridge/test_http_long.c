@@ -87,18 +87,23 @@ static int tear_down(void **state)
 /* ---- both sides ---- */
 
 /* What the worker tells of the run. */
-static void tell(struct fixture *fixture, const char *state, bool final, size_t output_bytes)
+static void tell_of(struct fixture *fixture, const char *trigger, const char *state, bool final, size_t output_bytes)
 {
     char *value = malloc(output_bytes + 256);
     int len = snprintf(value, 256,
-                       "{\"id\":\"" ID "\",\"trigger\":\"nightly\",\"route\":\"r\",\"state\":\"%s\",\"final\":%s,"
+                       "{\"id\":\"" ID "\",\"trigger\":\"%s\",\"route\":\"r\",\"state\":\"%s\",\"final\":%s,"
                        "\"output\":{\"type\":\"text/plain\",\"text\":\"",
-                       state, final ? "true" : "false");
+                       trigger, state, final ? "true" : "false");
     memset(value + len, 'x', output_bytes);
     memcpy(value + (size_t)len + output_bytes, "\"}}", sizeof "\"}}");
     const struct ferry_record record = {.value = ferry_slice_from(value)};
     assert_int_equal(ferry_results_learn(fixture->results, &record, ferry_clock_mono_ms(), NULL), FERRY_OK);
     free(value);
+}
+
+static void tell(struct fixture *fixture, const char *state, bool final, size_t output_bytes)
+{
+    tell_of(fixture, "nightly", state, final, output_bytes);
 }
 
 static int ask(const struct fixture *fixture, const char *behind)
@@ -189,6 +194,16 @@ static void who_has_waited_long_enough_is_told_the_state(void **state)
     close(fd);
 }
 
+static void a_run_of_another_trigger_is_not_shown(void **state)
+{
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer heard = nothing();
+    tell_of(*state, "secret", "finished", true, 5);
+    int fd = ask(*state, "?wait=300ms");
+    assert_true(hear(fd, "\"known\":false", &heard));
+    assert_null(strstr(heard.ptr, "xxxxx"));
+    close(fd);
+}
+
 static void news_come_one_after_the_other_and_then_the_end(void **state)
 {
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer heard = nothing();
@@ -265,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH(who_waits_is_answered_when_the_run_ends),
         WITH(who_has_waited_long_enough_is_told_the_state),
+        WITH(a_run_of_another_trigger_is_not_shown),
         WITH(news_come_one_after_the_other_and_then_the_end),
         WITH(a_peer_that_leaves_makes_room),
         WITH(a_peer_that_does_not_read_is_cut),

@@ -423,6 +423,18 @@ static const char *call_id(struct fixture *fixture, const char *key, const char 
     return ferry_arena_text(&fixture->arena, ferry_slice_from(fixture->call.id));
 }
 
+static void an_id_cannot_be_worked_out_without_the_key(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *first = call_id(fixture, IFTTT, "/triggers/nightly?app=1");
+    ferry_snapshot_drop(fixture->snapshot);
+    ferry_triggers_free(fixture->triggers);
+    setenv("FERRY_TEST_IFTTT", "another-" IFTTT, 1);
+    fixture->snapshot = doors_open(yaml);
+    fixture->triggers = ferry_triggers_new(NULL);
+    assert_string_not_equal(call_id(fixture, "another-" IFTTT, "/triggers/nightly?app=1"), first);
+}
+
 static void a_repeated_call_is_known_for_a_second(void **state)
 {
     struct fixture *fixture = *state;
@@ -599,6 +611,7 @@ int main(void)
         TEST(what_cannot_be_an_input_is_refused),
         TEST(a_strange_name_is_shown_so_that_it_harms_nobody),
         TEST(the_event_says_who_called_and_where),
+        TEST(an_id_cannot_be_worked_out_without_the_key),
         TEST(a_repeated_call_is_known_for_a_second),
         TEST(two_bridges_give_one_call_the_same_id),
         TEST(other_callers_and_other_inputs_are_other_calls),
