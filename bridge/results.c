@@ -29,7 +29,7 @@ static size_t bytes_of(const struct ferry_run *run)
 {
     size_t bytes = RUN_OVERHEAD;
     for (size_t i = 0; i < run->result_count; i++)
-        bytes += RUN_OVERHEAD + 2 * run->results[i]->output.len; /* as it came, and as it is read */
+        bytes += RUN_OVERHEAD + run->results[i]->bytes;
     return bytes;
 }
 
@@ -176,8 +176,15 @@ static bool keep_output(const struct ferry_run *before, struct ferry_run_result 
     const struct ferry_run_result *old = before->results[at];
     news->output = ferry_arena_slice(&news->arena, old->output);
     news->output_type = ferry_arena_slice(&news->arena, old->output_type);
+    news->bytes += old->output.len;
     news->truncated = old->truncated;
     return news->output.ptr != NULL && news->output_type.ptr != NULL;
+}
+
+/* One more route than any configuration has. */
+static bool is_too_much(const struct ferry_run *before, const struct ferry_run_result *news)
+{
+    return before != NULL && before->result_count >= FERRY_RUN_ROUTES_MAX && index_of(before, news->route) < 0;
 }
 
 static struct ferry_results_entry *entry_new(struct ferry_results *results, struct ferry_run *run)
@@ -205,7 +212,7 @@ static enum ferry_code take(struct ferry_results *results, struct ferry_run_resu
     struct ferry_results_entry *entry = find(results, news->id);
     const struct ferry_run *before = entry != NULL ? entry->run : NULL;
     struct ferry_run *run = NULL;
-    bool stale = is_stale(before, news);
+    bool stale = is_stale(before, news) || is_too_much(before, news);
     if (!stale && keep_output(before, news))
         run = run_after(before, news, results->version + 1);
     if (run == NULL) {

@@ -17,6 +17,8 @@
 
 struct ferry_results;
 
+enum { FERRY_RUN_ROUTES_MAX = 1000 };
+
 enum ferry_run_state { FERRY_RUN_IS_QUEUED, FERRY_RUN_IS_RUNNING, FERRY_RUN_HAS_FINISHED, FERRY_RUN_HAS_FAILED };
 /* "queued", "running", "finished", "failed". */
 const char *ferry_run_state_name(enum ferry_run_state state);
@@ -25,6 +27,7 @@ const char *ferry_run_state_name(enum ferry_run_state state);
 struct ferry_run_result {
     atomic_uint references;
     struct ferry_arena arena; /* all slices; absent ones were not told */
+    size_t bytes;             /* about as many as it takes */
     struct ferry_slice id;
     struct ferry_slice trigger;
     struct ferry_slice route;

@@ -124,12 +124,12 @@ static void read_error(struct reading *reading, struct ferry_run_result *result)
 
 static void read_members(struct reading *reading, struct ferry_run_result *result)
 {
-    enum { VERSION = 1, ROUTES_MAX = 1000, ATTEMPTS_MAX = 1000000000 };
+    enum { VERSION = 1, ATTEMPTS_MAX = 1000000000 };
     (void)number_of(reading, "version", VERSION, VERSION); /* absent: from before there were versions */
     result->id = text_of(reading, "id");
     result->trigger = text_of(reading, "trigger");
     result->route = text_of(reading, "route");
-    result->routes = (size_t)number_of(reading, "routes", 1, ROUTES_MAX);
+    result->routes = (size_t)number_of(reading, "routes", 1, FERRY_RUN_ROUTES_MAX);
     result->state = state_of(reading);
     result->final = truth_of(reading, "final");
     result->at = text_of(reading, "at");
@@ -153,6 +153,7 @@ static enum ferry_code read_into(const struct ferry_record *record, struct ferry
     struct ferry_json value;
     if (text.ptr == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    result->bytes = 2 * text.len; /* as it came, and as it is read */
     enum ferry_code code = ferry_json_scan(text, &result->arena, &value, &reading.parts, error);
     if (code == FERRY_MEMORY)
         return code;
