@@ -142,7 +142,8 @@ static void blot(char *text, size_t len, struct ferry_slice secret)
 {
     if (secret.len < SECRET_SHORT)
         return;
-    for (char *found = text; (found = memmem(found, len - (size_t)(found - text), secret.ptr, secret.len)) != NULL;)
+    for (char *found = text; (found = memmem(found, len - (size_t)(found - text), secret.ptr, secret.len)) != NULL;
+         found += secret.len) /* a secret may be stars itself */
         memset(found, '*', secret.len);
 }
 

@@ -18,7 +18,7 @@ enum { UNDER_WAY_BYTES = 32 << 20, OPEN_AGAIN_MS = 10000, TOPIC_MAX = 256 };
 struct ferry_teller {
     pthread_mutex_t lock; /* of `producer`; never waited under */
     struct ferry_producer *producer;
-    char topic[TOPIC_MAX];
+    char topic[TOPIC_MAX]; /* written while there is no producer, read while there is one */
     int64_t open_again_ms; /* main thread alone */
     atomic_size_t under_way_bytes;
     struct ferry_series *told;
@@ -151,11 +151,13 @@ static struct telling *telling_new(struct ferry_teller *teller, struct ferry_buf
 
 static enum ferry_code send(struct ferry_teller *teller, struct ferry_slice key, struct telling *telling)
 {
-    const struct ferry_record record = {
-        .topic = ferry_slice_from(teller->topic), .key = key, .value = ferry_slice_of(telling->value, telling->len)};
+    struct ferry_record record = {.key = key, .value = ferry_slice_of(telling->value, telling->len)};
+    enum ferry_code code = FERRY_KAFKA;
     pthread_mutex_lock(&teller->lock);
-    enum ferry_code code =
-        teller->producer != NULL ? ferry_producer_send(teller->producer, &record, telling, NULL) : FERRY_KAFKA;
+    if (teller->producer != NULL) {
+        record.topic = ferry_slice_from(teller->topic);
+        code = ferry_producer_send(teller->producer, &record, telling, NULL);
+    }
     pthread_mutex_unlock(&teller->lock);
     return code;
 }

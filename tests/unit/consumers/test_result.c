@@ -11,13 +11,15 @@
 
 static char token[] = "execution-token-of-the-tests";
 static char authorization[] = "Bearer crm-key-of-the-tests";
+static char stars[] = "********"; /* a place-holder that somebody forgot */
 
 static const struct ferry_secret_header headers[] = {
     {"Authorization", {authorization, sizeof authorization - 1}},
+    {"X-Stars", {stars, sizeof stars - 1}},
 };
 static const struct ferry_automation_route routes[] = {
     {.common = {.name = "refresh"}, .is_qlik = true, .qlik = {.token = {token, sizeof token - 1}}},
-    {.common = {.name = "crm"}, .request = {.headers = headers, .header_count = 1}},
+    {.common = {.name = "crm"}, .request = {.headers = headers, .header_count = 2}},
 };
 static const struct ferry_config config = {.automation = {.routes = routes, .route_count = 2}};
 static const struct ferry_event event = {.id = FERRY_SLICE_LITERAL("run-1"),
@@ -227,7 +229,7 @@ static void secrets_are_blotted_out_of_the_output(void **state)
     assert_null(strstr(print(told), "execution-token"));
     assert_non_null(strstr(told->value.ptr, "called with ****"));
     told->news.index = 1;
-    after(told, "{\"authorization\":\"Bearer crm-key-of-the-tests\"}", FERRY_OUTCOME_DONE, false);
+    after(told, "{\"authorization\":\"Bearer crm-key-of-the-tests\",\"x\":\"********\"}", FERRY_OUTCOME_DONE, false);
     assert_null(strstr(print(told), "crm-key"));
     assert_non_null(strstr(told->value.ptr, "application/json"));
 }
