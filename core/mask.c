@@ -6,12 +6,23 @@ static bool is_address_byte(char c)
            (c != '\0' && strchr(".!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
+/* How many bytes an @ has at the front of the text, as it is, in a URL or in JSON; 0: there is none. */
+static size_t at_sign(struct ferry_slice rest)
+{
+    static const char *const signs[] = {"@", "%40", "\\u0040"};
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+        if (ferry_slice_starts(rest, signs[i]))
+            return strlen(signs[i]);
+    return 0;
+}
+
 size_t ferry_mask_addresses(struct ferry_slice text, char *out, size_t out_bytes)
 {
     size_t written = 0, local = 0; /* `local`: where in `out` the run that may be a local part begins */
     for (size_t i = 0; i < text.len && written + 1 < out_bytes; i++) {
         char c = text.ptr[i];
-        if (c == '@' && written > local) {
+        size_t sign = at_sign(ferry_slice_skip(text, i));
+        if (sign > 0 && written > local) {
             written = local + 1;
             for (const char *mask = "***"; *mask != '\0' && written + 1 < out_bytes; mask++)
                 out[written++] = *mask;
@@ -19,7 +30,9 @@ size_t ferry_mask_addresses(struct ferry_slice text, char *out, size_t out_bytes
                 break;
         }
         out[written++] = c;
-        if (!is_address_byte(c))
+        for (; sign > 1 && written + 1 < out_bytes; sign--)
+            out[written++] = text.ptr[++i];
+        if (sign > 0 || !is_address_byte(c))
             local = written;
     }
     out[written] = '\0';

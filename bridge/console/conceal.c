@@ -19,6 +19,11 @@ static bool is_word(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '-';
 }
 
+static bool is_name(char c)
+{
+    return is_word(c) || c == '.';
+}
+
 static bool is_token(char c)
 {
     return is_word(c) || (c != '\0' && strchr(".+/=~:", c) != NULL);
@@ -79,6 +84,11 @@ static bool find_token(struct ferry_slice text, size_t from, size_t word_end, st
     } else if (ferry_slice_is(word, "services") && ends_with(text, from, "hooks.slack.com/")) {
         begin = word_end;
         least = 1;
+    } else if (ferry_slice_is(word, "triggers") && ends_with(text, from, "/") && at(text, word_end) == '/') {
+        begin = skip(text, word_end + 1, is_name) + 1; /* behind the trigger's name: a key, or a run and its token */
+        if (at(text, begin - 1) != '/')
+            return false;
+        least = 1;
     } else if (!begins_a_token(ferry_slice_skip(text, from))) {
         return false;
     }
@@ -93,9 +103,10 @@ static bool find_token(struct ferry_slice text, size_t from, size_t word_end, st
 static const struct telling {
     const char *word;
     bool whole_line; /* its value goes to the end of the line, where it has no quotes */
-} telling[] = {{"authorization", true}, {"cookie", true},     {"password", false},  {"passwd", false},
-               {"passphrase", false},   {"secret", false},    {"token", false},     {"apikey", false},
-               {"credential", false},   {"signature", false}, {"privatekey", false}};
+} telling[] = {{"authorization", true}, {"cookie", true},     {"password", false},   {"passwd", false},
+               {"passphrase", false},   {"secret", false},    {"token", false},      {"apikey", false},
+               {"credential", false},   {"signature", false}, {"privatekey", false}, {"accesskey", false},
+               {"ferrykey", false},     {"pwd", false}};
 
 static const struct telling *find_telling_in(struct ferry_slice word)
 {

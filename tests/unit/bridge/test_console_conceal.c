@@ -55,6 +55,12 @@ static void tokens_are_known_by_their_shape(void **state)
     assert_shown("with Bearer abcdef123 in it", "with Bearer *** in it");
     assert_shown("https://hooks.slack.com/services/T0/B0/XyZ said no", "https://hooks.slack.com/services*** said no");
     assert_shown("ghp_short", "ghp_short");
+    assert_shown("at https://f.example/triggers/nightly.1/ann.curl.MAC_- now",
+                 "at https://f.example/triggers/nightly.1/*** now");
+    assert_shown("/triggers/nightly/runs/0af/Zk-1?x", "/triggers/nightly/***?x");
+    assert_shown("https://f.example/triggers/nightly", "https://f.example/triggers/nightly");
+    assert_shown("all triggers/of it", "all triggers/of it");
+    assert_shown("X-Ferry-Key: abc", "X-Ferry-Key: ***");
     assert_shown("a basic truth", "a basic truth");
 }
 
@@ -64,6 +70,8 @@ static void ids_numbers_and_addresses_domains_stay(void **state)
     const char *plain = "{\"id\":\"6f7a0c1e-2b3d-4c5e-8f90-a1b2c3d4e5f6\",\"n\":12345678901234567891}";
     assert_shown(plain, plain);
     assert_shown("to ada.lovelace@example.com", "to a***@example.com");
+    assert_shown("to ada%40example.com&n=1", "to a***%40example.com&n=1");
+    assert_shown("{\"user\":\"ada\\u0040example.com\"}", "{\"user\":\"a***\\u0040example.com\"}");
     assert_shown("", "");
 }
 
