@@ -420,6 +420,28 @@ static rd_kafka_message_t *next_message(struct ferry_consumer *consumer, int tim
     return message != NULL ? message : rd_kafka_consumer_poll(consumer->client, timeout_ms);
 }
 
+/* A right that is missing is granted by a person, who is to read of it; librdkafka tells of it once. The rest mends
+ * itself. */
+static void tell_problem(const struct ferry_consumer *consumer, const rd_kafka_message_t *message)
+{
+    char group[256];
+    bool no_group = message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+    if (!no_group && message->err != RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
+        ferry_log(FERRY_LOG_DEBUG, rd_kafka_message_errstr(message),
+                  FERRY_FIELDS(ferry_text("client", rd_kafka_name(consumer->client))));
+        return;
+    }
+    ferry_kafka_value(consumer->client, "group.id", group, sizeof group);
+    ferry_log(
+        FERRY_LOG_ERROR, "Kafka refuses to be read: a right is missing",
+        FERRY_FIELDS(ferry_text("right", no_group ? "Read on the group" : "Read on the topic"),
+                     ferry_text(no_group ? "group" : "topic", no_group               ? group
+                                                              : message->rkt != NULL ? rd_kafka_topic_name(message->rkt)
+                                                                                     : ""),
+                     ferry_text("reason", rd_kafka_message_errstr(message)),
+                     ferry_text("cure", "grant it; `ferry topics --format acls` prints all that are needed")));
+}
+
 struct ferry_fetched *ferry_consumer_poll(struct ferry_consumer *consumer, int timeout_ms)
 {
     try_waiting(consumer);
@@ -434,8 +456,7 @@ struct ferry_fetched *ferry_consumer_poll(struct ferry_consumer *consumer, int t
         return NULL;
     }
     if (fetched == NULL && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
-        ferry_log(FERRY_LOG_DEBUG, rd_kafka_message_errstr(message),
-                  FERRY_FIELDS(ferry_text("client", rd_kafka_name(consumer->client))));
+        tell_problem(consumer, message);
     if (fetched != NULL && consumer->subscription == NULL)
         note_position(consumer, message, message->offset + 1, false);
     else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)

@@ -7,6 +7,9 @@
 
 #include <cmocka.h>
 
+#include <unistd.h>
+
+#include "core/log.h"
 #include "member.h"
 
 /* ---- offsets ---- */
@@ -174,6 +177,47 @@ static void a_bad_property_or_expression_is_told(void **state)
     cluster_stop(cluster);
 }
 
+/* Polls until stderr, which `file` takes, has the text; false when it does not come. */
+static bool poll_until_told(struct member *member, int file, const char *text)
+{
+    static char told[64 * 1024];
+    int64_t until_ms = ferry_clock_mono_ms() + 20000;
+    do {
+        ferry_fetched_free(ferry_consumer_poll(member->consumer, 20));
+        ssize_t len = pread(file, told, sizeof told - 1, 0);
+        told[len > 0 ? len : 0] = '\0';
+    } while (strstr(told, text) == NULL && ferry_clock_mono_ms() < until_ms);
+    return strstr(told, text) != NULL;
+}
+
+static void a_right_that_is_missing_is_told(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_start();
+    cluster_topic(cluster, "events", 1);
+    rd_kafka_mock_push_request_errors(
+        cluster->mock, API_FIND_COORDINATOR, 3, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+        RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+    FILE *heard = tmpfile();
+    int kept = dup(STDERR_FILENO);
+    ferry_log_setup("test", FERRY_LOG_JSON, FERRY_LOG_WARN);
+    struct member member;
+    dup2(fileno(heard), STDERR_FILENO);
+    join(&member, cluster, "events", FERRY_START_EARLIEST);
+    bool group = poll_until_told(&member, fileno(heard), "\"right\":\"Read on the group\",\"group\":\"group\"");
+    leave(&member);
+    rd_kafka_mock_topic_set_error(cluster->mock, "events", RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    join(&member, cluster, "events", FERRY_START_EARLIEST);
+    bool topic = poll_until_told(&member, fileno(heard), "\"right\":\"Read on the topic\",\"topic\":\"events\"");
+    leave(&member);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    fclose(heard);
+    assert_true(group);
+    assert_true(topic);
+    cluster_stop(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +227,7 @@ int main(void)
         cmocka_unit_test(a_pause_loses_and_repeats_nothing),
         cmocka_unit_test(lag_is_what_is_not_settled),
         cmocka_unit_test(a_bad_property_or_expression_is_told),
+        cmocka_unit_test(a_right_that_is_missing_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
