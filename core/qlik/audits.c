@@ -119,6 +119,8 @@ enum ferry_code ferry_audits_fetch(struct ferry_tenant *tenant, const char *link
         code = judge_status(link, &fresh, error);
     if (code == FERRY_OK)
         code = read_page(&fresh, error);
+    if (code == FERRY_OK && fresh.next.ptr != NULL && strcmp(fresh.next.ptr, link) == 0)
+        code = not_documented(error, "links.next leads to the page itself"); /* to follow it has no end */
     if (code != FERRY_OK) {
         fresh.records = (struct ferry_json_parts){NULL, 0};
         fresh.next = (struct ferry_slice){NULL, 0};

@@ -114,6 +114,21 @@ static void what_is_not_the_audits_api_is_refused(void **state)
     }
 }
 
+static void a_page_that_leads_to_itself_is_refused(void **state)
+{
+    (void)state;
+    struct page pages[] = {{"GET /round", OK("{\"data\":[" RECORD "],\"links\":{\"next\":{\"href\":\"/round\"}}}"), 0},
+                           {NULL, NULL, 0}};
+    answer_with(pages);
+    struct ferry_audits_page page = {0};
+    struct ferry_error error = {0};
+    assert_int_equal(ferry_audits_fetch(tenant, "/round", &page, &error), FERRY_JSON_INVALID);
+    assert_non_null(strstr(error.text, "itself"));
+    assert_null(page.next.ptr);
+    assert_int_equal(page.records.count, 0);
+    ferry_audits_page_done(&page);
+}
+
 static void each_status_says_what_is_to_be_done(void **state)
 {
     (void)state;
@@ -154,6 +169,7 @@ int main(void)
         cmocka_unit_test_teardown(a_page_has_records_and_a_link_to_the_next, stop),
         cmocka_unit_test(a_record_becomes_the_event_of_the_webhook),
         cmocka_unit_test_teardown(what_is_not_the_audits_api_is_refused, stop),
+        cmocka_unit_test_teardown(a_page_that_leads_to_itself_is_refused, stop),
         cmocka_unit_test_teardown(each_status_says_what_is_to_be_done, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
