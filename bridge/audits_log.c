@@ -34,6 +34,7 @@ enum {
 
 struct slot {
     bool owned;
+    bool leaving;  /* it is being handed over: the pages at hand may still write */
     unsigned term; /* since when */
     bool paused;   /* the tending thread alone: its records are not fetched, reading them is the scan's work */
     unsigned busy; /* tenants that are at work */
@@ -76,13 +77,27 @@ static int partition_of(const char *tenant, int partitions)
     return (int)(ferry_hash(FERRY_HASH_EMPTY, ferry_slice_from(tenant)) % (uint64_t)partitions);
 }
 
-/* The tenant's slot, if it is ours; else NULL. The lock is held. */
-static struct slot *find_owned(struct ferry_audits_log *log, const char *tenant)
+/* The tenant's slot, or NULL while that is not known. The lock is held. */
+static struct slot *find_slot(struct ferry_audits_log *log, const char *tenant)
 {
     if (log->partitions == 0)
         return NULL;
     size_t partition = (size_t)partition_of(tenant, log->partitions);
-    return partition < log->slot_count && log->slots[partition].owned ? &log->slots[partition] : NULL;
+    return partition < log->slot_count ? &log->slots[partition] : NULL;
+}
+
+/* The tenant's slot, if it is ours; else NULL. The lock is held. */
+static struct slot *find_owned(struct ferry_audits_log *log, const char *tenant)
+{
+    struct slot *slot = find_slot(log, tenant);
+    return slot != NULL && slot->owned ? slot : NULL;
+}
+
+/* May its checkpoint be written? Also when no page is to be begun any more. The lock is held. */
+static bool is_writable(struct ferry_audits_log *log, const char *tenant)
+{
+    const struct slot *slot = find_slot(log, tenant);
+    return slot != NULL && (slot->owned || slot->leaving);
 }
 
 unsigned ferry_audits_log_term(struct ferry_audits_log *log, const char *tenant)
@@ -155,18 +170,29 @@ static unsigned count_busy(const struct ferry_audits_log *log, const struct ferr
     return busy;
 }
 
+/* The lock is held. */
+static void disown(struct ferry_audits_log *log, const struct ferry_partition *partitions, size_t count, bool leaving)
+{
+    for (size_t i = 0; i < count; i++) {
+        if ((size_t)partitions[i].partition >= log->slot_count)
+            continue;
+        log->slots[partitions[i].partition].owned = false;
+        log->slots[partitions[i].partition].leaving = leaving;
+    }
+}
+
 static void give_up(void *context, const struct ferry_partition *partitions, size_t count, bool lost)
 {
     struct ferry_audits_log *log = context;
     struct timespec until = ferry_deadline_in(HAND_OVER_MS);
     pthread_mutex_lock(&log->lock);
-    for (size_t i = 0; i < count; i++)
-        if ((size_t)partitions[i].partition < log->slot_count)
-            log->slots[partitions[i].partition].owned = false;
+    disown(log, partitions, count, !lost);
     log->look_up_ms = 0;
     log->news = true;
     for (int late = 0; !lost && late == 0 && count_busy(log, partitions, count) > 0;)
         late = pthread_cond_timedwait(&log->changed, &log->lock, &until);
+    disown(log, partitions, count, false);
+    pthread_cond_broadcast(&log->changed); /* writes that wait are in vain */
     pthread_mutex_unlock(&log->lock);
 }
 
@@ -414,7 +440,7 @@ static enum ferry_code await_report(struct ferry_audits_log *log, const char *te
     int64_t until_ms = ferry_clock_mono_ms() + WRITE_MS;
     while (!writing->reported) {
         int64_t now_ms = ferry_clock_mono_ms();
-        if (now_ms >= log->hurry_until_ms || find_owned(log, tenant) == NULL)
+        if (now_ms >= log->hurry_until_ms || !is_writable(log, tenant))
             return ferry_fail(error, FERRY_STOPPING, "the checkpoint is waited for no longer");
         if (now_ms >= until_ms)
             return ferry_fail(error, FERRY_KAFKA, "Kafka does not acknowledge the checkpoint");
@@ -436,7 +462,7 @@ enum ferry_code ferry_audits_log_write(struct ferry_audits_log *log, const char 
     ferry_buffer_init(&writing->value, CHECKPOINT_BYTES);
     ferry_audits_checkpoint_write(checkpoint, &writing->value);
     pthread_mutex_lock(&log->lock);
-    int partition = find_owned(log, tenant) != NULL ? partition_of(tenant, log->partitions) : -1;
+    int partition = is_writable(log, tenant) ? partition_of(tenant, log->partitions) : -1;
     pthread_mutex_unlock(&log->lock);
     enum ferry_code code = FERRY_OK;
     if (writing->value.failed)

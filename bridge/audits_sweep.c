@@ -398,20 +398,22 @@ static enum ferry_code take_pages(struct ferry_audits_sweep *sweep, const char *
 
 /* ---- a sweep ---- */
 
-static void begin_range(struct ferry_audits_sweep *sweep)
+/* `in_order`: the records come in the order of their times, until one does not. */
+static void begin_range(struct ferry_audits_sweep *sweep, bool in_order)
 {
     sweep->highest_ms = INT64_MIN;
-    sweep->in_order = true;
+    sweep->in_order = in_order;
 }
 
-/* One day of the archive. Which days it has Qlik does not say: one that is not there (404) is passed over. */
+/* One day of the archive. Which days it has Qlik does not say: one that is not there (404) is passed over. In which
+ * order it lists them nobody has asked for: the position waits for the end of the day. */
 static enum ferry_code take_day(struct ferry_audits_sweep *sweep, int64_t day_ms, int64_t from_ms,
                                 struct ferry_error *error)
 {
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer link;
     ferry_buffer_init(&link, LINK_BYTES);
     ferry_audits_archive_link(day_ms, &link);
-    begin_range(sweep);
+    begin_range(sweep, false);
     enum ferry_code code = take_pages(sweep, link.ptr, from_ms, error);
     return code == FERRY_HTTP_REFUSED && sweep->last_status == 404 ? FERRY_OK : code;
 }
@@ -442,7 +444,7 @@ static enum ferry_code sweep_pages(struct ferry_audits_sweep *sweep, struct ferr
     int64_t from_ms = begin_of(sweep);
     ferry_buffer_init(&link, LINK_BYTES);
     ferry_audits_link(from_ms, sweep->to_ms, &link);
-    begin_range(sweep);
+    begin_range(sweep, true);
     return take_pages(sweep, link.ptr, from_ms, error);
 }
 
