@@ -135,7 +135,7 @@ static int wish_url(struct setup *setup, const struct ferry_webhook_config **doo
         *door = find_door(&setup->config->bridge, path = "");
     size_t len = strlen(url);
     bool bare = path[0] == '\0' || strcmp(path, "/") == 0;
-    ferry_buffer_add(&setup->url, ferry_slice_of(url, bare && url[len - 1] == '/' ? len - 1 : len));
+    ferry_buffer_add(&setup->url, ferry_slice_of(url, bare && len > 0 && url[len - 1] == '/' ? len - 1 : len));
     ferry_buffer_add_text(&setup->url, bare && *door != NULL ? (*door)->path : "");
     if (setup->url.failed)
         return ferry_cli_refuse("setup", "--url is too long");
