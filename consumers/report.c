@@ -103,10 +103,13 @@ void ferry_report_outcome(struct ferry_engine *engine, const struct ferry_task *
     bool failed = outcome == FERRY_OUTCOME_DEAD || outcome == FERRY_OUTCOME_DOUBTFUL || outcome == FERRY_OUTCOME_RETRY;
     char words[512];
     count_outcome(engine, task, outcome, code);
-    if (!failed && !ferry_log_wants_events())
+    bool logged = failed || ferry_log_wants_events();
+    if (!logged && outcome == FERRY_OUTCOME_DONE)
         return;
     ferry_mask_addresses(ferry_slice_from(reason), words, sizeof words);
-    ferry_task_tell_outcome(engine, task, outcome, code, words);
+    ferry_task_tell_outcome(engine, task, outcome, code, words); /* whatever is logged */
+    if (!logged)
+        return;
     int64_t since_ms = task->called_ms != 0 ? task->called_ms : task->started_ms;
     ferry_log(failed ? FERRY_LOG_WARN : FERRY_LOG_INFO, "effect",
               FERRY_FIELDS(ferry_field_slice("id", event->id), ferry_field_slice("event", event->canonical),

@@ -10,6 +10,7 @@
 
 #include "consumers/engine.h"
 #include "core/clock.h"
+#include "core/log.h"
 
 static const char yaml[] = "kafka: {bootstrap.servers: 127.0.0.1:1}\n"
                            "slack:\n"
@@ -458,6 +459,39 @@ static void of_a_full_partition_those_that_wait_longest_leave(void **state)
     assert_in_range(row->due_ms, ferry_clock_wall_ms() + 170000, ferry_clock_wall_ms() + 190000);
 }
 
+static bool wants_all(const struct ferry_event *event)
+{
+    (void)event;
+    return true;
+}
+
+static void note_outcome(struct ferry_teller *teller, const struct ferry_news *news)
+{
+    *(enum ferry_outcome *)teller = news->outcome;
+}
+
+static void an_outcome_is_told_also_where_it_is_not_logged(void **state)
+{
+    struct ferry_engine *engine = *state;
+    const struct ferry_telling telling = {.wants = wants_all, .tell = note_outcome};
+    const struct ferry_channel *before = engine->channel;
+    struct ferry_channel channel = *before;
+    enum ferry_outcome told = FERRY_OUTCOME_DONE;
+    channel.telling = &telling;
+    engine->channel = &channel;
+    engine->teller = (struct ferry_teller *)&told;
+    deliver(engine, 0, "k", "one", NULL);
+    struct ferry_task *task = next(engine);
+    ferry_log_events_set(false);
+    ferry_engine_unlock(engine);
+    ferry_report_outcome(engine, task, FERRY_OUTCOME_DUPLICATE, FERRY_OK, "had before");
+    ferry_engine_lock(engine);
+    ferry_log_events_set(true);
+    assert_int_equal(told, FERRY_OUTCOME_DUPLICATE);
+    engine->teller = NULL;
+    engine->channel = before;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -479,6 +513,7 @@ int main(void)
         TEST(an_entry_of_a_partition_that_goes_away_is_left_to_the_next_owner),
         TEST(what_is_to_be_written_counts_as_begun),
         TEST(of_a_full_partition_those_that_wait_longest_leave),
+        TEST(an_outcome_is_told_also_where_it_is_not_logged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
