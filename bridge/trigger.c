@@ -214,13 +214,10 @@ static enum ferry_code take_token(struct ferry_trigger_call *call, struct ferry_
     return ferry_fail(error, FERRY_RATE, "over the rate of this trigger");
 }
 
-static enum ferry_code start(struct ferry_trigger_call *call, const struct ferry_trigger_inputs *inputs,
-                             struct ferry_admission *admission, struct ferry_answer *answer, struct ferry_error *error)
+static enum ferry_code start(struct ferry_trigger_call *call, struct ferry_admission *admission,
+                             struct ferry_answer *answer, struct ferry_error *error)
 {
-    struct ferry_slice data = ferry_trigger_data(call, inputs);
-    if (data.ptr == NULL)
-        return ferry_fail(error, FERRY_MEMORY, "out of memory");
-    enum ferry_code code = ferry_trigger_identify(call, data, error);
+    enum ferry_code code = ferry_trigger_identify(call, call->data, error);
     if (code != FERRY_OK)
         return code;
     if (call->duplicate) {
@@ -231,7 +228,7 @@ static enum ferry_code start(struct ferry_trigger_call *call, const struct ferry
         return FERRY_OK;
     code = take_token(call, error);
     if (code == FERRY_OK)
-        code = ferry_trigger_make(call, data, admission, error);
+        code = ferry_trigger_make(call, call->data, admission, error);
     if (code != FERRY_OK)
         ferry_recent_settle(call->shared->recent, call->kind, call->id, false);
     return code;
@@ -241,6 +238,8 @@ static enum ferry_code end_call(struct ferry_trigger_call *call, struct ferry_ad
                                 struct ferry_answer *answer, struct ferry_error *error)
 {
     struct ferry_trigger_inputs inputs;
+    if (call->twin) /* once more: what was read stays, or a long wait would fill the memory */
+        return start(call, admission, answer, error);
     if (ferry_slice_is(call->request.in->method, "HEAD")) {
         answer->status = 204;
         return FERRY_OK;
@@ -252,10 +251,13 @@ static enum ferry_code end_call(struct ferry_trigger_call *call, struct ferry_ad
     int64_t wait_ms;
     if (!ferry_feedback_wait(call, &wait_ms, error))
         return FERRY_INPUT_REFUSED;
-    if (!call->confirm)
-        return start(call, &inputs, admission, answer, error);
-    ferry_trigger_answer_confirm(call, &inputs, answer);
-    return FERRY_OK;
+    if (call->confirm) {
+        ferry_trigger_answer_confirm(call, &inputs, answer);
+        return FERRY_OK;
+    }
+    call->data = ferry_trigger_data(call, &inputs);
+    return call->data.ptr != NULL ? start(call, admission, answer, error)
+                                  : ferry_fail(error, FERRY_MEMORY, "out of memory");
 }
 
 /* What answers at the other places; a place without one is not found. */

@@ -107,7 +107,8 @@ struct ferry_trigger_call {
     bool twin;                           /* came already, but is not safe yet: to be ended once more, a moment later */
     bool confirm;                        /* a person has to say so first */
 
-    unsigned char kind[16]; /* a hash of what makes two calls the same; trigger_recent's key */
+    struct ferry_slice data; /* what the event is to bring; absent before it was read */
+    unsigned char kind[16];  /* a hash of what makes two calls the same; trigger_recent's key */
 };
 
 /* The checks that need no body. Sets `call->trigger` even when it refuses. FERRY_NOT_FOUND, FERRY_METHOD,
