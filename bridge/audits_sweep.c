@@ -28,6 +28,16 @@ struct haul {
     struct ferry_audits_page page;
 };
 
+/* Where a page is from. */
+enum origin { PAGES, ARCHIVE };
+
+/* A record of a page, for putting it in order. */
+struct placed {
+    int64_t time_ms;
+    size_t index;
+    struct ferry_json_member record;
+};
+
 struct batch;
 
 /* A record on its way, in a parcel of its own, so that one that Kafka refuses holds up no other. */
@@ -378,14 +388,50 @@ static enum ferry_code fetch(struct ferry_audits_sweep *sweep, const char *link,
     return FERRY_OK;
 }
 
+static int by_time(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+    if (x->time_ms != y->time_ms)
+        return x->time_ms < y->time_ms ? -1 : 1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+/* In which order the archive lists a day nobody has asked for, and a position that followed another one would leave
+ * out what a crash has cut off. A day that comes in several answers is in no order that can be known. */
+static enum ferry_code put_in_order(struct ferry_audits_sweep *sweep, struct haul *haul, struct ferry_error *error)
+{
+    FERRY_CLEANUP(ferry_arena_done) struct ferry_arena scratch = {0};
+    struct ferry_json_parts *records = &haul->page.records;
+    struct placed *placed = calloc(records->count + 1, sizeof *placed);
+    if (placed == NULL)
+        return no_memory(error);
+    for (size_t i = 0; i < records->count; i++) {
+        struct item item = {0};
+        struct ferry_error why;
+        if (i % PARCELS == 0)
+            ferry_arena_reset(&scratch);
+        (void)!read_item(sweep, records->items[i].value, &item, &scratch, &why); /* no event: among the first */
+        placed[i] = (struct placed){item.seen.time_ms, i, records->items[i]};
+    }
+    qsort(placed, records->count, sizeof *placed, by_time);
+    for (size_t i = 0; i < records->count; i++)
+        records->items[i] = placed[i].record;
+    free(placed);
+    if (haul->page.next.ptr != NULL)
+        sweep->in_order = false;
+    return FERRY_OK;
+}
+
 /* The page behind `link`, and all that follow. */
-static enum ferry_code take_pages(struct ferry_audits_sweep *sweep, const char *link, int64_t from_ms,
-                                  struct ferry_error *error)
+static enum ferry_code take_pages(struct ferry_audits_sweep *sweep, const char *link, enum origin origin,
+                                  int64_t from_ms, struct ferry_error *error)
 {
     FERRY_CLEANUP(free_haul) struct haul *haul = NULL;
     enum ferry_code code = fetch(sweep, link, &haul, error);
     while (haul != NULL) {
-        code = take_page(sweep, haul, from_ms, error);
+        code = origin == ARCHIVE ? put_in_order(sweep, haul, error) : FERRY_OK;
+        if (code == FERRY_OK)
+            code = take_page(sweep, haul, from_ms, error);
         if (code != FERRY_OK || haul->page.next.ptr == NULL)
             break;
         struct haul *next = NULL;
@@ -398,23 +444,21 @@ static enum ferry_code take_pages(struct ferry_audits_sweep *sweep, const char *
 
 /* ---- a sweep ---- */
 
-/* `in_order`: the records come in the order of their times, until one does not. */
-static void begin_range(struct ferry_audits_sweep *sweep, bool in_order)
+static void begin_range(struct ferry_audits_sweep *sweep)
 {
     sweep->highest_ms = INT64_MIN;
-    sweep->in_order = in_order;
+    sweep->in_order = true;
 }
 
-/* One day of the archive. Which days it has Qlik does not say: one that is not there (404) is passed over. In which
- * order it lists them nobody has asked for: the position waits for the end of the day. */
+/* One day of the archive. Which days it has Qlik does not say: one that is not there (404) is passed over. */
 static enum ferry_code take_day(struct ferry_audits_sweep *sweep, int64_t day_ms, int64_t from_ms,
                                 struct ferry_error *error)
 {
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer link;
     ferry_buffer_init(&link, LINK_BYTES);
     ferry_audits_archive_link(day_ms, &link);
-    begin_range(sweep, false);
-    enum ferry_code code = take_pages(sweep, link.ptr, from_ms, error);
+    begin_range(sweep);
+    enum ferry_code code = take_pages(sweep, link.ptr, ARCHIVE, from_ms, error);
     return code == FERRY_HTTP_REFUSED && sweep->last_status == 404 ? FERRY_OK : code;
 }
 
@@ -444,8 +488,8 @@ static enum ferry_code sweep_pages(struct ferry_audits_sweep *sweep, struct ferr
     int64_t from_ms = begin_of(sweep);
     ferry_buffer_init(&link, LINK_BYTES);
     ferry_audits_link(from_ms, sweep->to_ms, &link);
-    begin_range(sweep, true);
-    return take_pages(sweep, link.ptr, from_ms, error);
+    begin_range(sweep);
+    return take_pages(sweep, link.ptr, PAGES, from_ms, error);
 }
 
 /* Everything up to `to_ms` is safe: the next sweep begins one overlap before. */

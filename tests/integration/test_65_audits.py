@@ -250,6 +250,28 @@ def test_what_the_pages_no_longer_have_comes_from_the_archive(configure, tenant,
     assert max(w["epoch"] for w in written) == 5 and len(published()) == 5
 
 
+def test_a_crash_in_a_day_of_the_archive_skips_none_whatever_its_order(configure, tenant, published, kafka, prefix):
+    day = (time.time() // DAY - 93) * DAY
+    expected = [tenant.audit(at=day + 3600 + n * 300, id=f"{n:03}")["eventId"] for n in range(150)]
+    kafka.create_topics(f"{prefix}.audits", partitions=2)
+    checkpoint = {"version": 1, "epoch": 1, "sequence": 1, "position": iso(day + 1800), "seen": ""}
+    records.produce(kafka, f"{prefix}.audits", json.dumps(checkpoint).encode(), tenant.url, {})
+
+    def later_ones_first(_request, usual):
+        answer = usual()
+        if isinstance(answer.body, dict) and "data" in answer.body:
+            answer.body["data"] = answer.body["data"][50:] + answer.body["data"][:50]
+        return answer
+    tenant.intercept("/api/v1/audits/archive", later_ones_first)
+    ferry = configure()
+    ferry.env["FERRY_CRASH_POINT"] = "audits-checkpointed:1"
+    ferry.launch("bridge")
+    assert ferry.programs[0].wait(60) == -signal.SIGKILL
+    ferry.env["FERRY_CRASH_POINT"] = ""
+    complete(ferry.start("bridge"), tenant)
+    assert ids(published()) == expected
+
+
 def test_a_wrong_key_is_told_and_mended_without_a_restart(configure, tenant, published):
     ferry = configure()
     ferry.config["bridge"]["audits"][0]["auth"] = {"api_key": {"file": "key.txt"}}
