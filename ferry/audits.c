@@ -232,6 +232,7 @@ static enum ferry_code bring_chunk(struct ferry_audits_run *run, struct ferry_au
         return code;
     run->too_large += too_large;
     run->brought += (int64_t)count - too_large;
+    run->ahead |= !ordered;
     if (ordered && !ferry_audits_settle(&run->position, items, count))
         return no_memory(error);
     code = ferry_audits_note(run, "progress", error);

@@ -139,8 +139,9 @@ struct ferry_audits_run {
     struct ferry_filler *filler;      /* NULL: nothing is published */
     struct ferry_operations *journal; /* the same */
     struct ferry_audits_position position;
-    bool killed;         /* the run before this one was: what comes first may be there already … */
+    bool killed;         /* the run before this one was, or was ahead: what comes first may be there already … */
     size_t doubtful;     /* … so many events of what comes in order */
+    bool ahead;          /* something was brought that is behind the position: it comes once more when one goes on */
     int64_t resumed;     /* events that earlier runs of this id have brought there */
     int64_t brought;     /* events, in this run */
     int64_t listed;      /* events that the tenant listed */
@@ -166,6 +167,7 @@ struct ferry_audits_memory {
     int64_t count;
     bool done;
     bool orderly; /* the last word was "stopped": nothing was under way */
+    bool ahead;   /* some run brought events that are behind the position */
 };
 void ferry_audits_remember(void *memory, const struct json_t *record);
 void ferry_audits_forget(struct ferry_audits_memory *memory);

@@ -2,10 +2,12 @@
  *
  *   begun      {"from_ms": …, "to_ms": …}
  *   progress   {"position_ms": …, "seen": ["9f86d081884c7d64", …]}     after each page; so do the last words
+ *              {…, "ahead": true}                                    events behind the position were brought, too
  *   done, stopped, failed
  *
  * Everything before the position is in Kafka, and of the position's own millisecond the events in `seen`. A run that
- * was killed has brought at most one page more than that, which the next one marks as possible repeats. */
+ * was killed has brought at most one page more than that, which the next one marks as possible repeats; so are the
+ * events of what came in no order (the day in which the archive ends), which the position does not follow. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -35,14 +37,14 @@ void ferry_audits_print_filter(const struct ferry_audits_run *run, struct ferry_
     ferry_buffer_add_char(out, '}');
 }
 
-static void print_position(const struct ferry_audits_position *position, struct ferry_buffer *out)
+static void print_position(const struct ferry_audits_position *position, bool ahead, struct ferry_buffer *out)
 {
     size_t printed = 0;
     ferry_buffer_printf(out, "{\"position_ms\":%" PRId64 ",\"seen\":[", position->ms);
     for (size_t i = 0; i < position->seen.room && printed < SEEN_MAX; i++)
         if (position->seen.slots[i] != 0)
             ferry_buffer_printf(out, "%s\"%016" PRIx64 "\"", printed++ > 0 ? "," : "", position->seen.slots[i]);
-    ferry_buffer_add_text(out, "]}");
+    ferry_buffer_add_text(out, ahead ? "],\"ahead\":true}" : "]}");
 }
 
 enum ferry_code ferry_audits_note(struct ferry_audits_run *run, const char *state, struct ferry_error *error)
@@ -54,7 +56,7 @@ enum ferry_code ferry_audits_note(struct ferry_audits_run *run, const char *stat
     if (strcmp(state, "begun") == 0)
         ferry_buffer_printf(&details, "{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 "}", run->from_ms, run->to_ms);
     else
-        print_position(&run->position, &details);
+        print_position(&run->position, run->ahead, &details);
     if (details.failed)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     return ferry_operations_note(run->journal, state, run->resumed + run->brought, ferry_buffer_slice(&details), error);
@@ -93,6 +95,7 @@ void ferry_audits_remember(void *context, const struct json_t *record)
     memory->count = json_integer_value(json_object_get(record, "count"));
     memory->done |= strcmp(state, "done") == 0;
     memory->orderly = strcmp(state, "stopped") == 0;
+    memory->ahead |= json_is_true(json_object_get(details, "ahead"));
     if (memory->begun == NULL && json_object_get(details, "from_ms") != NULL) {
         keep(&memory->begun, details);
         keep(&memory->filter, json_object_get(record, "filter"));
@@ -154,7 +157,8 @@ enum ferry_code ferry_audits_recall(struct ferry_audits_run *run, enum ferry_aud
     run->from_ms = number(memory.begun, "from_ms");
     run->to_ms = number(memory.begun, "to_ms");
     run->resumed = memory.count;
-    run->killed = !memory.orderly;
+    run->ahead = memory.ahead;
+    run->killed = !memory.orderly || memory.ahead;
     run->position.ms = run->from_ms;
     if (memory.position != NULL && !recall_position(&run->position, memory.position))
         return ferry_fail(error, FERRY_MEMORY, "out of memory");

@@ -227,6 +227,24 @@ def test_ctrl_c_ends_in_good_order_and_the_run_goes_on_without_a_repetition(ferr
     assert not [r for r in found if "ferry-maybe-duplicate" in r.headers]
 
 
+def test_what_comes_once_more_of_the_day_in_which_the_archive_ends_is_marked(ferry, tenant, topic):
+    edge = tenant.now() - 90 * DAY
+    last_day = edge // DAY * DAY
+    wanted = [tenant.audit(at=last_day + n)["eventId"] for n in range(3)] + [tenant.audit(age=60)["eventId"]]
+    asked, go_on = hold_at(tenant, 1)
+    child = start(ferry, "--from", iso(last_day - DAY), "--run-id", "edge")
+    assert asked.wait(60)
+    child.signal(signal.SIGINT)
+    go_on.set()
+    assert child.wait(60) == 0
+    audits(ferry, "--from", iso(last_day - DAY), "--run-id", "edge")
+    found = topic(4)
+    counts = collections.Counter(ids(found))
+    assert set(counts) == set(wanted)
+    repeated = {n for n, count in counts.items() if count > 1}
+    assert repeated <= {r.id for r in found if "ferry-maybe-duplicate" in r.headers}, counts
+
+
 def test_events_of_one_millisecond_are_not_repeated_when_a_run_goes_on(ferry, tenant, topic):
     at = tenant.now() - 600
     for number in range(350):

@@ -113,6 +113,10 @@ static void the_last_position_counts_and_how_the_run_ended(void **state)
     assert_int_equal(json_integer_value(json_object_get(memory.begun, "to_ms")), 9);
     assert_int_equal(json_integer_value(json_object_get(memory.position, "position_ms")), 7);
     assert_false(memory.done);
+    assert_false(memory.ahead);
+    remember(&memory, "{\"command\":\"audits\",\"state\":\"stopped\",\"count\":6,\"details\":{\"position_ms\":7,"
+                      "\"seen\":[],\"ahead\":true}}");
+    assert_true(memory.ahead);
     remember(&memory, "{\"command\":\"audits\",\"state\":\"done\",\"count\":7,\"details\":{\"position_ms\":8}}");
     assert_true(memory.done);
     ferry_audits_forget(&memory);
