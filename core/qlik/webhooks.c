@@ -10,6 +10,7 @@ enum {
     PAGES_MAX = 1000,      /* nobody has more: a list that does not end is none */
     ANSWER_MAX = 64 << 20, /* of deliveries, with their bodies */
     LINK_MAX = 64 * 1024,
+    SUCCESSES_MAX = 20000,     /* deliveries that are looked through for events that failed before */
     RESEND_TIMEOUT_MS = 60000, /* the tenant delivers before it answers */
 };
 
@@ -281,6 +282,7 @@ bool ferry_qlik_webhook_is_under(const char *url, const char *public_url)
 struct search {
     json_t *missing; /* event id → {"id": delivery, "at": milliseconds} of its newest failure */
     size_t looked_at, max;
+    size_t successes;  /* that were looked at */
     int64_t oldest_ms; /* of the failures */
 };
 
@@ -334,7 +336,8 @@ static enum ferry_code take_success(void *context, const json_t *item, bool *mor
     if (json_is_string(event))
         json_object_del(search->missing, json_string_value(event));
     json_decref(event);
-    *more = time_of(item) >= search->oldest_ms && json_object_size(search->missing) > 0;
+    *more = time_of(item) >= search->oldest_ms && json_object_size(search->missing) > 0 &&
+            ++search->successes < SUCCESSES_MAX;
     return FERRY_OK;
 }
 

@@ -58,7 +58,8 @@ struct ferry_qlik_failures {
     size_t count;
 };
 /* The failed deliveries of the last week, Qlik's memory, whose event has not arrived by another delivery of the same
- * webhook; one an event. No more than `max` (the newest) are looked at. */
+ * webhook; one an event. No more than `max` (the newest) are looked at, and of the good deliveries the newest 20,000:
+ * an event that arrived before those counts as failed. */
 FERRY_NODISCARD enum ferry_code ferry_qlik_webhooks_failures(struct ferry_tenant *tenant, const char *webhook,
                                                              size_t max, struct ferry_arena *arena,
                                                              struct ferry_qlik_failures *failures,
