@@ -13,7 +13,14 @@
 #include "core/kafka/producer.h"
 
 /* Numbers of the protocol's requests. */
-enum { API_PRODUCE = 0, API_FETCH = 1, API_OFFSET_COMMIT = 8, API_OFFSET_FETCH = 9, API_FIND_COORDINATOR = 10, API_INIT_PRODUCER_ID = 22 };
+enum {
+    API_PRODUCE = 0,
+    API_FETCH = 1,
+    API_OFFSET_COMMIT = 8,
+    API_OFFSET_FETCH = 9,
+    API_FIND_COORDINATOR = 10,
+    API_INIT_PRODUCER_ID = 22
+};
 
 enum { CLUSTER_PROPERTIES = 8 };
 
