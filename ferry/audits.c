@@ -431,7 +431,7 @@ static void end(struct ferry_audits_run *run)
 int ferry_command_audits(int argc, char **argv)
 {
     struct ferry_audits_request request = {0};
-    struct ferry_audits_run run = {.request = &request};
+    struct ferry_audits_run run = {.request = &request, .walk = {.unarchived_ms = -1}};
     int code = parse(argc, argv, &request, &run.at);
     if (code < 0)
         code = check_request(&run);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/clock.h"
 #include "ferry/audits.h"
@@ -80,6 +81,9 @@ static void print_json(const struct ferry_audits_run *run, const char *state)
 static void print_headline(const struct ferry_audits_run *run, const char *state)
 {
     double seconds = seconds_of(run);
+    bool brings = !run->request->compare && !run->request->dry_run;
+    if (!brings && strcmp(state, "done") != 0)
+        printf("%s before the end, so these are not all: ", state);
     if (run->request->compare)
         printf("%" PRId64 " events in the audits, %" PRId64 " of them not in the topics; %" PRId64
                " came through the Audits API alone\n",
