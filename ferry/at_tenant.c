@@ -119,7 +119,8 @@ int ferry_at_tenant_begin(struct ferry_at_tenant *at, const char *command, const
     struct ferry_error error;
     const struct ferry_auth *auth = &at->auth;
     if (auth->kind == FERRY_AUTH_NONE && (auth = find_configured(config, at->tenant)) == NULL)
-        return ferry_cli_refuse(command, "how to log in at this tenant? --api-key-env, --client-id, or bridge.audits");
+        return ferry_cli_refuse(command, "how to log in at this tenant? --api-key-env, --client-id, or auth of "
+                                         "bridge.audits or bridge.watch");
     if (ferry_tenant_open(at->url, auth, config->ca, &at->session, &error) == FERRY_OK)
         return -1;
     fprintf(stderr, "ferry: %s\n", error.text);

@@ -45,7 +45,7 @@ static const char *cure_of(int status)
         int status;
         const char *cure;
     } cures[] = {
-        {401, "; the key is wrong, ended or revoked"},
+        {401, "; the key is wrong, ended or revoked; make a new one"},
         {403, "; the key is good, but its user may not do this: webhooks of a tenant need the role TenantAdmin"},
     };
     for (size_t i = 0; i < sizeof cures / sizeof cures[0]; i++)
