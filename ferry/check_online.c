@@ -323,10 +323,13 @@ static void visit_tenant(struct visit *visit, const char *what, const char *tena
         say_bad(visit, who, waiting.reason, "is the tenant's URL right?");
     else if (waiting.status == 200)
         say(visit, "ok", who, "logged in");
-    else
-        say_bad(visit, who,
-                waiting.status == 401 || waiting.status == 403 ? "the log-in is refused" : "an unexpected answer",
-                "is auth right, and has its user the rights?");
+    else if (waiting.status == 401 || waiting.status == 403)
+        say_bad(visit, who, "the log-in is refused", "is auth right, and has its user the rights?");
+    else {
+        char answered[64];
+        snprintf(answered, sizeof answered, "the tenant answered %d", waiting.status);
+        say_bad(visit, who, answered, "is the tenant's URL right?");
+    }
 }
 
 /* ---- all ---- */
