@@ -63,12 +63,16 @@ def test_what_comes_to_two_processes_at_the_same_moment_takes_effect_once(two, p
     crm.on("/orders/.*", lambda _request: Answer(200, delay=0.02))
     route = {"request": {"method": "PUT", "url": crm.url + r"/orders/\(.data.order)", "json": {"gone": ".time"}}}
     (one, here), (other, there) = two(route)
-    publish([(f"o{n}", place) for n in range(PAIRS) for place in (here, there)])
-    until(lambda: outcome([one, other], "done") + outcome([one, other], "duplicate") >= 2 * PAIRS, 30, "all are settled")
-    asked = [request.path for request in crm.requests("/orders/.*")]
-    assert sorted(asked) == sorted(f"/orders/o{n}" for n in range(PAIRS))
-    assert (outcome([one, other], "done"), outcome([one, other], "duplicate")) == (PAIRS, PAIRS)
+    rounds = 0
+    while rounds < 5 and sum(p.metric("ferry_claims_total", standing="others") for p in (one, other)) == 0:
+        publish([(f"o{rounds}-{n}", place) for n in range(PAIRS) for place in (here, there)])
+        rounds += 1
+        settled = 2 * PAIRS * rounds
+        until(lambda: outcome([one, other], "done") + outcome([one, other], "duplicate") >= settled, 30, "all are settled")
     assert sum(p.metric("ferry_claims_total", standing="others") for p in (one, other)) > 0  # they did meet
+    asked = [request.path for request in crm.requests("/orders/.*")]
+    assert sorted(asked) == sorted(f"/orders/o{round}-{n}" for round in range(rounds) for n in range(PAIRS))
+    assert (outcome([one, other], "done"), outcome([one, other], "duplicate")) == (PAIRS * rounds, PAIRS * rounds)
 
 
 def test_a_process_that_dies_with_its_claim_leaves_the_effect_in_doubt(two, publish, qlik, kafka, prefix):

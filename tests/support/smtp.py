@@ -135,7 +135,7 @@ class Exim(Mailbox):
         for name in ("spool", "log", "mail", "tls"):
             (folder / name).mkdir(parents=True, exist_ok=True)
             shutil.chown(folder / name, "nobody", "nogroup")
-        for parent in [folder, *folder.parents][:4]:
+        for parent in [folder, *folder.parents][:5]:
             if parent.stat().st_uid == os.getuid() and parent != pathlib.Path("/"):
                 parent.chmod(parent.stat().st_mode | 0o055)
         copies = [shutil.copy(path, folder / "tls") for path in (certificate.certificate, certificate.key)]
