@@ -299,7 +299,21 @@ static bool authorize(struct visit *visit, const char *tenant, const struct ferr
     return true;
 }
 
-static void visit_tenant(struct visit *visit, const char *what, const char *tenant, const struct ferry_auth *auth)
+/* What is asked of a tenant, and what a 403 to it means. */
+struct question {
+    const char *link;
+    const char *good;
+    const char *forbidden, *cure;
+};
+
+static const struct question who_am_i = {"/api/v1/users/me", "logged in", "the log-in is refused",
+                                         "is auth right, and has its user the rights?"};
+static const struct question any_audits = {"/api/v1/audits?limit=1", "logged in, and may read audits",
+                                           "the log-in is good, but its user may not read audits",
+                                           "it needs the role of a tenant or audit administrator"};
+
+static void visit_tenant(struct visit *visit, const char *what, const char *tenant, const struct ferry_auth *auth,
+                         const struct question *question)
 {
     char who[256];
     snprintf(who, sizeof who, "%s, %s", what, tenant);
@@ -315,16 +329,18 @@ static void visit_tenant(struct visit *visit, const char *what, const char *tena
     ferry_buffer_init(&url, REQUEST_MAX_BYTES);
     waiting_init(&login);
     waiting_init(&waiting);
-    ferry_buffer_printf(&url, "%s/api/v1/users/me", tenant);
+    ferry_buffer_printf(&url, "%s%s", tenant, question->link);
     if (!authorize(visit, tenant, auth, &login, &authorization))
         say_bad(visit, who, login.status != 0 ? "no access token" : login.reason,
                 "are client_id and client_secret right?");
     else if (!call(visit, "GET", url.ptr, authorization.ptr, NULL, FERRY_SLICE(""), &waiting))
         say_bad(visit, who, waiting.reason, "is the tenant's URL right?");
     else if (waiting.status == 200)
-        say(visit, "ok", who, "logged in");
-    else if (waiting.status == 401 || waiting.status == 403)
-        say_bad(visit, who, "the log-in is refused", "is auth right, and has its user the rights?");
+        say(visit, "ok", who, "%s", question->good);
+    else if (waiting.status == 403)
+        say_bad(visit, who, question->forbidden, question->cure);
+    else if (waiting.status == 401)
+        say_bad(visit, who, who_am_i.forbidden, who_am_i.cure);
     else {
         char answered[64];
         snprintf(answered, sizeof answered, "the tenant answered %d", waiting.status);
@@ -338,13 +354,13 @@ static void visit_bridge(struct visit *visit)
 {
     const struct ferry_bridge_config *bridge = &visit->config->bridge;
     for (size_t i = 0; i < bridge->audits_count; i++)
-        visit_tenant(visit, "Audits API", bridge->audits[i].tenant, &bridge->audits[i].auth);
+        visit_tenant(visit, "Audits API", bridge->audits[i].tenant, &bridge->audits[i].auth, &any_audits);
 }
 
 static void visit_lookup(struct visit *visit, const char *what, const struct ferry_worker_config *worker)
 {
     if (worker->lookup.tenant != NULL)
-        visit_tenant(visit, what, worker->lookup.tenant, &worker->lookup.auth);
+        visit_tenant(visit, what, worker->lookup.tenant, &worker->lookup.auth, &who_am_i);
 }
 
 static void visit_slack(struct visit *visit)
@@ -369,7 +385,7 @@ static void visit_automation(struct visit *visit)
         const struct ferry_automation_route *route = &visit->config->automation.routes[i];
         snprintf(what, sizeof what, "automation route %s", route->common.name);
         if (route->is_qlik)
-            visit_tenant(visit, what, route->qlik.tenant, &route->qlik.auth);
+            visit_tenant(visit, what, route->qlik.tenant, &route->qlik.auth, &who_am_i);
         else
             say(visit, "--", what, "a request cannot be tried without its effect, so it was not");
     }

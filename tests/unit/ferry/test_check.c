@@ -103,7 +103,7 @@ struct world {
     struct ferry_smtp_sink *smtp;
 };
 
-/* Slack's auth.test and Qlik's users/me, each with one good token. */
+/* Slack's auth.test, Qlik's users/me and audits, each with one good token; "half" may log in at Qlik, and no more. */
 static void answer(void *context, const struct ferry_http_call *call, struct ferry_http_reply *reply)
 {
     struct ferry_slice authorization = ferry_pairs_get(call->headers, "Authorization");
@@ -120,6 +120,11 @@ static void answer(void *context, const struct ferry_http_call *call, struct fer
     } else if (strcmp(call->path, "/api/v1/users/me") == 0) {
         reply->status = ferry_slice_is(authorization, "Bearer good") ? 200 : 401;
         ferry_buffer_add_text(&reply->body, "{}");
+    } else if (strcmp(call->path, "/api/v1/audits") == 0) {
+        reply->status = ferry_slice_is(authorization, "Bearer good")   ? 200
+                        : ferry_slice_is(authorization, "Bearer half") ? 403
+                                                                       : 401;
+        ferry_buffer_add_text(&reply->body, "{\"data\":[]}");
     }
 }
 
@@ -206,6 +211,15 @@ static void who_refuses_or_is_not_there_has_a_line_with_the_cure(void **state)
     assert_non_null(strstr(run->out, "\nBAD  SMTP: "));
 }
 
+static void a_log_in_that_may_not_read_audits_is_told(void **state)
+{
+    const struct capture *run = check_online(*state, "half", 1);
+    assert_int_equal(run->exit_code, FERRY_EXIT_FAILED);
+    const char *line = strstr(run->out, "\nBAD  Audits API, http://127.0.0.1:");
+    assert_non_null(line);
+    assert_non_null(strstr(line, "may not read audits; it needs the role of a tenant or audit administrator"));
+}
+
 static int set_environment(void **state)
 {
     (void)state;
@@ -226,6 +240,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(everybody_who_answers_has_a_line, set_up_world, tear_down_world),
         cmocka_unit_test_setup_teardown(who_refuses_or_is_not_there_has_a_line_with_the_cure, set_up_world,
                                         tear_down_world),
+        cmocka_unit_test_setup_teardown(a_log_in_that_may_not_read_audits_is_told, set_up_world, tear_down_world),
     };
     return cmocka_run_group_tests_name("check", tests, set_environment, NULL);
 }
