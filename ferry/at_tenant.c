@@ -1,6 +1,7 @@
 #include "ferry/at_tenant.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -100,6 +101,12 @@ static int read_flags(struct ferry_at_tenant *at, const char *command)
     struct ferry_secret *secret = at->api_key_env != NULL ? &auth->api_key : &auth->client_secret;
     if (variable == NULL)
         return -1;
+    if (getenv(variable) == NULL) {
+        char complaint[512];
+        snprintf(complaint, sizeof complaint, "%s: the environment has no %s; export it",
+                 at->api_key_env != NULL ? "--api-key-env" : "--client-secret-env", variable);
+        return ferry_cli_refuse(command, complaint);
+    }
     if (!ferry_cli_secret(variable, NULL, secret))
         return FERRY_EXIT_FAILED;
     auth->kind = at->api_key_env != NULL ? FERRY_AUTH_API_KEY : FERRY_AUTH_OAUTH;

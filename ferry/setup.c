@@ -56,8 +56,9 @@ struct setup {
     struct ferry_secret secret; /* of --secret-env */
     struct ferry_buffer url;
     struct ferry_setup_wish wish;
-    const struct ferry_qlik_webhook *present; /* NULL: there is none yet */
-    size_t webhooks;                          /* that the tenant has */
+    const struct ferry_qlik_webhook *present;  /* NULL: there is none yet … */
+    const struct ferry_qlik_webhook *namesake; /* … but one of the name that it gets, which sends elsewhere */
+    size_t webhooks;                           /* that the tenant has */
     struct ferry_setup_plan plan;
     const char *id; /* NULL: a webhook that would be made */
     struct ferry_setup_resent resent;
@@ -191,6 +192,8 @@ static enum ferry_code find_webhook(struct setup *setup, struct ferry_error *err
     setup->webhooks = webhooks.count;
     setup->present = ferry_setup_find(webhooks.items, webhooks.count, setup->wish.url, setup->wish.name);
     setup->id = setup->present != NULL ? setup->present->id : NULL;
+    if (setup->present == NULL && setup->wish.name == NULL)
+        setup->namesake = ferry_setup_find(webhooks.items, webhooks.count, setup->wish.url, FERRY_SETUP_NAME);
     return FERRY_OK;
 }
 
@@ -253,13 +256,24 @@ static void tell(const struct setup *setup)
     static const char *const done[] = {"made", "changed"}, *const planned[] = {"would be made", "would be changed"};
     const char *name = setup->wish.name != NULL ? setup->wish.name
                        : setup->present != NULL ? setup->present->name
-                                                : "Ferry";
+                                                : FERRY_SETUP_NAME;
     const char *const *words = setup->request->dry_run ? planned : done;
     printf("webhook \"%s\" of %s%s%s%s: %s\n", name, setup->at.url, setup->id != NULL ? " (" : "",
            setup->id != NULL ? setup->id : "", setup->id != NULL ? ")" : "",
            setup->plan.changes == 0 ? "nothing to change" : words[setup->present != NULL]);
     fputs(setup->plan.text.ptr != NULL ? setup->plan.text.ptr : "", stdout);
     fflush(stdout);
+}
+
+/* On stderr: a second webhook is seldom what was meant by another URL. */
+static void tell_namesake(const struct setup *setup)
+{
+    if (setup->namesake == NULL)
+        return;
+    fprintf(stderr, "ferry setup: note that a webhook \"%s\" with URL %s exists already and stays; %s\n",
+            setup->namesake->name, setup->namesake->url,
+            setup->request->dry_run ? "--name " FERRY_SETUP_NAME " to move it instead"
+                                    : "delete it at the tenant where it is not wanted any more");
 }
 
 static void tell_json(const struct setup *setup, bool failed)
@@ -318,6 +332,8 @@ static int run(struct setup *setup)
         code = carry_out(setup, &error);
     if (code == FERRY_OK && !setup->request->json)
         tell(setup);
+    if (code == FERRY_OK)
+        tell_namesake(setup);
     bool whole = code == FERRY_OK && resend(setup);
     if (setup->request->json && code != FERRY_USAGE)
         tell_json(setup, code != FERRY_OK);

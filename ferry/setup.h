@@ -12,6 +12,9 @@
 #include "core/qlik/webhooks.h"
 #include "ferry/at_tenant.h"
 
+/* The name of a new webhook. */
+#define FERRY_SETUP_NAME "Ferry"
+
 /* What the webhook is to be. */
 struct ferry_setup_wish {
     const char *url;

@@ -215,7 +215,10 @@ enum ferry_code ferry_setup_plan_make(const struct ferry_setup_wish *wish, const
     ferry_buffer_init(&plan->body, TEXT_MAX_BYTES);
     ferry_buffer_add_char(&plan->body, draft.create ? '{' : '[');
     /* Without a wish for a name what is there keeps its own. */
-    plan_text(&draft, "name", before->name, wish->name != NULL ? wish->name : draft.create ? "Ferry" : before->name);
+    plan_text(&draft, "name", before->name,
+              wish->name != NULL ? wish->name
+              : draft.create     ? FERRY_SETUP_NAME
+                                 : before->name);
     plan_text(&draft, "url", before->url, wish->url);
     plan_events(&draft, before->events, wish->events);
     plan_secret(&draft, wish, before->secret_added);

@@ -105,6 +105,16 @@ def test_a_webhook_is_found_by_its_name_when_it_moves(ferry, tenant):
     assert only(tenant) is webhook and webhook["url"] == URL
 
 
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_a_namesake_that_sends_elsewhere_is_told_when_another_is_made(ferry, tenant, dry):
+    old = "https://old.example.com/webhooks/qlik"
+    webhook = tenant.webhook(old, name="Ferry", secret=SECRET, eventTypes=["com.qlik.app.created"])
+    done = setup(ferry, "--events", "app.created", *dry)
+    assert f'a webhook "Ferry" with URL {old} exists already and stays' in done.stderr, done.stderr
+    assert ("--name Ferry" in done.stderr) == bool(dry) and webhook["url"] == old
+    assert "stays" not in setup(ferry, "--events", "app.created", "--name", "Ferry", *dry).stderr
+
+
 def test_one_of_many_pages_is_found(ferry, tenant):
     tenant.page_max = 7
     for number in range(40):
@@ -167,6 +177,8 @@ def test_the_result_is_json_when_asked(ferry, tenant):
     (["--events", "app.created", "--url", "https://[2001:db8::7]:8443/webhooks/qlik"], "host's name"),
     (["--events", "app.created", "--url", "https://ferry.example.com/elsewhere"], "bridge.webhooks"),
     ([], "--events is missing"),
+    (["--events", "app.created", "--api-key-env", "NOPE"], "ferry setup: --api-key-env: the environment has no NOPE"),
+    (["--events", "app.created", "--client-id", "x", "--client-secret-env", "NOPE"], "--client-secret-env: the environment has no NOPE"),
     (["--tenant", "http://acme.eu.qlikcloud.com"], "--tenant"),
     (["--tenant", "https://acme.eu.qlikcloud.com"], "how to log in"),
 ])
