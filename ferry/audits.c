@@ -97,13 +97,15 @@ static int check_request(struct ferry_audits_run *run)
 
 /* ---- which events ---- */
 
-static void warn_of_unknown(const char *glob)
+/* Known, or a whole type (or a glob of such) that is newer than the catalogue. */
+static enum ferry_code check_event(const char *glob, struct ferry_error *error)
 {
-    if (ferry_catalog_match_count(glob) > 0 || ferry_catalog_find_type(ferry_slice_from(glob)) != NULL)
-        return;
+    if (ferry_catalog_match_count(glob) > 0 || strncmp(glob, "com.", strlen("com.")) == 0)
+        return FERRY_OK;
     const char *nearest = ferry_catalog_nearest(glob);
-    fprintf(stderr, "ferry audits: note that the catalogue has no event %s%s%s%s\n", glob,
-            nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
+    return ferry_fail(error, FERRY_USAGE, "--events: the catalogue has no event %s%s%s%s", glob,
+                      nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
+                      nearest != NULL ? "?" : "; `ferry catalog` shows all, a newer one goes by its type, com.…");
 }
 
 static enum ferry_code no_memory(struct ferry_error *error)
@@ -120,7 +122,9 @@ static enum ferry_code list_events(struct ferry_audits_run *run, const char *wor
     if (items == NULL || list == NULL)
         return no_memory(error);
     for (char *word = strtok_r(list, ", ", &rest); word != NULL; word = strtok_r(NULL, ", ", &rest)) {
-        warn_of_unknown(word);
+        enum ferry_code code = check_event(word, error);
+        if (code != FERRY_OK)
+            return code;
         items[count++] = word;
     }
     if (count == 0)

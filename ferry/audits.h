@@ -172,6 +172,10 @@ struct ferry_audits_memory {
 void ferry_audits_remember(void *memory, const struct json_t *record);
 void ferry_audits_forget(struct ferry_audits_memory *memory);
 
+/* Is this the run that the memory is of: the same filter, and the same times, in the same words (-7d means another
+ * moment by now) or as moments? Pure. */
+bool ferry_audits_is_same(const struct ferry_audits_run *run, const struct ferry_audits_memory *memory);
+
 /* The journal's `filter`: what was asked for, as a JSON object. */
 void ferry_audits_print_filter(const struct ferry_audits_run *run, struct ferry_buffer *out);
 /* Tells the journal where the run is; nothing without one. */

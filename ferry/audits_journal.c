@@ -1,6 +1,6 @@
 /* What a back-fill remembers of itself, in the operators' journal:
  *
- *   begun      {"from_ms": …, "to_ms": …}
+ *   begun      {"from_ms": …, "to_ms": …, "from": "-7d", "to": null}   as moments, and in the words of the flags
  *   progress   {"position_ms": …, "seen": ["9f86d081884c7d64", …]}     after each page; so do the last words
  *              {…, "ahead": true}                                    events behind the position were brought, too
  *   done, stopped, failed
@@ -47,6 +47,16 @@ static void print_position(const struct ferry_audits_position *position, bool ah
     ferry_buffer_add_text(out, ahead ? "],\"ahead\":true}" : "]}");
 }
 
+static void print_times(const struct ferry_audits_run *run, struct ferry_buffer *out)
+{
+    const char *to = run->request->to;
+    ferry_buffer_printf(out, "{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64, run->from_ms, run->to_ms);
+    add_member(out, "from", run->request->from);
+    if (to != NULL)
+        add_member(out, "to", to);
+    ferry_buffer_add_text(out, to != NULL ? "}" : ",\"to\":null}");
+}
+
 enum ferry_code ferry_audits_note(struct ferry_audits_run *run, const char *state, struct ferry_error *error)
 {
     if (run->journal == NULL)
@@ -54,7 +64,7 @@ enum ferry_code ferry_audits_note(struct ferry_audits_run *run, const char *stat
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer details;
     ferry_buffer_init(&details, DETAILS_MAX_BYTES);
     if (strcmp(state, "begun") == 0)
-        ferry_buffer_printf(&details, "{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 "}", run->from_ms, run->to_ms);
+        print_times(run, &details);
     else
         print_position(&run->position, run->ahead, &details);
     if (details.failed)
@@ -140,6 +150,34 @@ static bool same_filter(const struct ferry_audits_run *run, const struct ferry_a
     return same;
 }
 
+/* One time of the run, in the words of its flag or as a moment. A run of before the words were noted has any. */
+static bool same_time(const json_t *begun, const char *word, const char *text, const char *moment, int64_t ms)
+{
+    const json_t *noted = json_object_get(begun, word);
+    const char *before = json_string_value(noted);
+    bool same_words = before == NULL || text == NULL ? before == text : strcmp(before, text) == 0;
+    return noted == NULL || same_words || (text != NULL && number(begun, moment) == ms);
+}
+
+bool ferry_audits_is_same(const struct ferry_audits_run *run, const struct ferry_audits_memory *memory)
+{
+    return same_filter(run, memory) && same_time(memory->begun, "from", run->request->from, "from_ms", run->from_ms) &&
+           same_time(memory->begun, "to", run->request->to, "to_ms", run->to_ms);
+}
+
+static enum ferry_code refuse_other(const struct ferry_audits_run *run, const struct ferry_audits_memory *memory,
+                                    struct ferry_error *error)
+{
+    const char *from = json_string_value(json_object_get(memory->begun, "from"));
+    const char *to = json_string_value(json_object_get(memory->begun, "to"));
+    bool told = from != NULL && same_filter(run, memory);
+    return ferry_fail(error, FERRY_USAGE,
+                      "run %s was begun with other flags%s%s%s%s%s: repeat it with the ones it had, or without "
+                      "--run-id",
+                      run->id, told ? " (--from " : "", told ? from : "", told && to != NULL ? " --to " : "",
+                      told && to != NULL ? to : "", told ? ")" : "");
+}
+
 enum ferry_code ferry_audits_recall(struct ferry_audits_run *run, enum ferry_audits_past *past,
                                     struct ferry_error *error)
 {
@@ -150,10 +188,8 @@ enum ferry_code ferry_audits_recall(struct ferry_audits_run *run, enum ferry_aud
     *past = memory.begun == NULL ? FERRY_AUDITS_FRESH : memory.done ? FERRY_AUDITS_FINISHED : FERRY_AUDITS_UNFINISHED;
     if (memory.begun == NULL)
         return FERRY_OK;
-    if (!same_filter(run, &memory))
-        return ferry_fail(error, FERRY_USAGE,
-                          "run %s was begun with other flags: repeat it with the ones it had, or without --run-id",
-                          run->id);
+    if (!ferry_audits_is_same(run, &memory))
+        return refuse_other(run, &memory, error);
     run->from_ms = number(memory.begun, "from_ms");
     run->to_ms = number(memory.begun, "to_ms");
     run->resumed = memory.count;

@@ -140,6 +140,9 @@ def test_the_journal_says_who_did_what(ferry, tenant, topic, kafka, prefix):
     again = audits(ferry, "--from", "-1h", "--effects", "--run-id", "fill-1")
     assert "120 events brought" in again.stdout and len(topic(120)) == 120
     assert "other flags" in audits(ferry, "--from", "-1h", "--run-id", "fill-1", code=2).stderr
+    for times in (["--from", "-2h"], ["--from", "-1h", "--to", "-1m"]):
+        refused = audits(ferry, *times, "--effects", "--run-id", "fill-1", code=2).stderr
+        assert "begun with other flags (--from -1h)" in refused, refused
 
 
 # ---------------------------------------------------------------------------------------------------------- effects
@@ -438,6 +441,9 @@ def test_without_events_that_is_compared_which_the_webhook_sends(make, settings,
     (["--from", "-1h", "--compare", "--effects"], "--compare brings nothing"),
     (["--from", "-1h", "--run-id", "a b"], "--run-id"),
     (["--from", "-1h", "--events", " , "], "names no event"),
+    (["--from", "-1h", "--events", "user.created,app.craeted", "--dry-run"], "app.craeted; did you mean app.created?"),
+    (["--from", "-1h", "--events", "nothing.like.*", "--dry-run"], "nothing.like.*"),
+    (["--from", "-1h", "--api-key-env", "NOPE"], "ferry audits: --api-key-env: the environment has no NOPE"),
     (["--from", "-1h", "--tenant", "https://other.eu.qlikcloud.com"], "how to log in"),
     (["--from", "-1h", "--client-id", "x"], "belong together"),
 ])
@@ -446,5 +452,18 @@ def test_a_mistake_is_named(ferry, tenant, arguments, said):
     assert not tenant.requests()
 
 
-def test_a_misspelt_event_is_noted(ferry, tenant):
-    assert "did you mean app.created?" in audits(ferry, "--from", "-1h", "--events", "app.creatd", "--dry-run").stderr
+def test_a_type_that_the_catalogue_does_not_know_may_be_asked_for(ferry, tenant):
+    tenant.audit("com.qlik.brand-new.made", age=10)
+    result = audits(ferry, "--from", "-1h", "--events", "com.qlik.brand-new.made,com.qlik.newer.*", "--dry-run", "--json").stdout
+    assert json.loads(result)["events"] == {"brand-new.made": 1}
+
+
+def test_the_check_asks_the_audits_api_itself(ferry, tenant):
+    def check(code):
+        done = ferry.run("ferry", "check", "-c", ferry.path, "--online", limit=90)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+    assert f"ok   Audits API, {tenant.url}: " in check(0)
+    assert tenant.requests("/api/v1/audits")[-1].query["limit"] == ["1"]
+    tenant.next_answers("/api/v1/audits", Answer(403, {"errors": [{"title": "Forbidden"}]}))
+    assert "may not read audits" in check(1)

@@ -134,6 +134,30 @@ static void the_filter_is_what_was_asked_for(void **state)
                         "{\"tenant\":\"https://acme.eu.qlikcloud.com\",\"events\":\"app.*\",\"effects\":true}");
 }
 
+static bool goes_on(const struct ferry_audits_memory *memory, const char *from, const char *to, int64_t from_ms,
+                    int64_t to_ms)
+{
+    const struct ferry_audits_request request = {.from = from, .to = to};
+    const struct ferry_audits_run run = {
+        .request = &request, .at = {.url = "https://t"}, .from_ms = from_ms, .to_ms = to_ms};
+    return ferry_audits_is_same(&run, memory);
+}
+
+static void a_run_goes_on_with_the_flags_and_times_it_was_begun_with_alone(void **state)
+{
+    (void)state;
+    struct ferry_audits_memory memory = {0};
+    remember(&memory,
+             "{\"command\":\"audits\",\"state\":\"begun\",\"filter\":{\"tenant\":\"https://t\",\"events\":\"*\"},"
+             "\"details\":{\"from_ms\":1,\"to_ms\":9,\"from\":\"-2h\",\"to\":null}}");
+    assert_true(goes_on(&memory, "-2h", NULL, 5, 20)); /* later, so that the words mean another time */
+    assert_true(goes_on(&memory, "1970-01-01T00:00:00.001Z", NULL, 1, 20));
+    assert_true(goes_on(&memory, "-2h", "1970-01-01T00:00:00.009Z", 5, 9));
+    assert_false(goes_on(&memory, "-3h", NULL, 5, 20));
+    assert_false(goes_on(&memory, "-2h", "-1h", 5, 20));
+    ferry_audits_forget(&memory);
+}
+
 /* ---- the flags ---- */
 
 static void a_mistake_in_the_flags_is_named(void **state)
@@ -166,6 +190,7 @@ int main(void)
         cmocka_unit_test(a_position_keeps_the_events_of_its_own_millisecond),
         cmocka_unit_test(the_last_position_counts_and_how_the_run_ended),
         cmocka_unit_test(the_filter_is_what_was_asked_for),
+        cmocka_unit_test(a_run_goes_on_with_the_flags_and_times_it_was_begun_with_alone),
         cmocka_unit_test(a_mistake_in_the_flags_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
