@@ -421,12 +421,14 @@ static rd_kafka_message_t *next_message(struct ferry_consumer *consumer, int tim
 }
 
 /* A right that is missing is granted by a person, who is to read of it; librdkafka tells of it once. The rest mends
- * itself. */
+ * itself; and a reader, which joins no group, needs no right to one. */
 static void tell_problem(const struct ferry_consumer *consumer, const rd_kafka_message_t *message)
 {
     char group[256];
     bool no_group = message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
-    if (!no_group && message->err != RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
+    bool matters =
+        no_group ? consumer->subscription != NULL : message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    if (!matters) {
         ferry_log(FERRY_LOG_DEBUG, rd_kafka_message_errstr(message),
                   FERRY_FIELDS(ferry_text("client", rd_kafka_name(consumer->client))));
         return;
