@@ -18,34 +18,43 @@ enum {
     NOT_OURS_PAUSE_MS = 60000,      /* somebody wakes us before */
 };
 
-/* X(NAME, kind, name, help, labels …) */
-#define FAMILIES(X)                                                                                                    \
-    X(POLLING, GAUGE, "ferry_audits_polling", "1 if this bridge polls the tenant's audits, 0 if another one does",     \
-      "tenant")                                                                                                        \
-    X(LAST_POLL, GAUGE, "ferry_audits_last_poll_timestamp_seconds", "When the last complete poll of the tenant ended", \
-      "tenant")                                                                                                        \
-    X(LAG, GAUGE, "ferry_audits_lag_seconds", "How far what was asked for is behind the tenant's clock", "tenant")     \
-    X(PAGES, COUNTER, "ferry_audits_pages_total", "Pages of audit records that the tenant gave", "tenant")             \
-    X(RECORDS, COUNTER, "ferry_audits_records_total", "Audit records by what became of them", "tenant", "outcome")     \
-    X(ERRORS, COUNTER, "ferry_audits_errors_total", "Polls that failed", "tenant", "reason")                           \
-    X(THROTTLED, COUNTER, "ferry_audits_throttled_total", "Polls that the tenant put off with 429", "tenant")
-
 enum family {
-#define FAMILY_ENUM(id, ...) FAMILY_##id,
-    FAMILIES(FAMILY_ENUM)
-#undef FAMILY_ENUM
-        FAMILY_COUNT
+    FAMILY_POLLING,
+    FAMILY_LAST_POLL,
+    FAMILY_LAG,
+    FAMILY_PAGES,
+    FAMILY_RECORDS,
+    FAMILY_ERRORS,
+    FAMILY_THROTTLED,
+    FAMILY_COUNT
 };
 
-static const struct {
-    enum ferry_metric_kind kind;
-    const char *name;
-    const char *help;
-    const char *labels[FERRY_METRIC_LABELS + 1];
-} families[] = {
-#define FAMILY_ROW(id, kind, name, help, ...) [FAMILY_##id] = {FERRY_##kind, name, help, {__VA_ARGS__}},
-    FAMILIES(FAMILY_ROW)
-#undef FAMILY_ROW
+static const struct ferry_metric_row families[] = {
+    [FAMILY_POLLING] = {FERRY_GAUGE,
+                        "ferry_audits_polling",
+                        "1 if this bridge polls the tenant's audits, 0 if another one does",
+                        {"tenant"}},
+    [FAMILY_LAST_POLL] = {FERRY_GAUGE,
+                          "ferry_audits_last_poll_timestamp_seconds",
+                          "When the last complete poll of the tenant ended",
+                          {"tenant"}},
+    [FAMILY_LAG] = {FERRY_GAUGE,
+                    "ferry_audits_lag_seconds",
+                    "How far what was asked for is behind the tenant's clock",
+                    {"tenant"}},
+    [FAMILY_PAGES] = {FERRY_COUNTER,
+                      "ferry_audits_pages_total",
+                      "Pages of audit records that the tenant gave",
+                      {"tenant"}},
+    [FAMILY_RECORDS] = {FERRY_COUNTER,
+                        "ferry_audits_records_total",
+                        "Audit records by what became of them",
+                        {"tenant", "outcome"}},
+    [FAMILY_ERRORS] = {FERRY_COUNTER, "ferry_audits_errors_total", "Polls that failed", {"tenant", "reason"}},
+    [FAMILY_THROTTLED] = {FERRY_COUNTER,
+                          "ferry_audits_throttled_total",
+                          "Polls that the tenant put off with 429",
+                          {"tenant"}},
 };
 
 struct ferry_audits_poller {
@@ -87,9 +96,7 @@ static void open_metrics(struct ferry_audits_poller *poller)
         FERRY_AUDITS_OUTCOMES(OUTCOME_NAME)
 #undef OUTCOME_NAME
     };
-    for (size_t i = 0; i < FAMILY_COUNT; i++)
-        poller->families[i] = ferry_metrics_family(ferry_ops_metrics(poller->world.ops), families[i].kind,
-                                                   families[i].name, families[i].help, families[i].labels);
+    ferry_metrics_families(ferry_ops_metrics(poller->world.ops), families, FAMILY_COUNT, poller->families);
     poller->sweep.pages = series(poller, FAMILY_PAGES, NULL);
     for (size_t i = 0; i < FERRY_AUDITS_OUTCOME_COUNT; i++)
         poller->sweep.records[i] = series(poller, FAMILY_RECORDS, outcomes[i]);

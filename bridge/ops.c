@@ -7,41 +7,66 @@
 #include "core/catalog.h"
 #include "core/net/listener.h"
 
-/* X(NAME, kind, name, help, labels …): every family of the bridge but those that the producer keeps. */
-#define FAMILIES(X)                                                                                                    \
-    X(REQUESTS, COUNTER, "ferry_http_requests_total", "Requests of the ingress by configured path and status", "path", \
-      "status")                                                                                                        \
-    X(EVENTS, COUNTER, "ferry_events_total", "Events that reached Kafka, by canonical name and format", "event",       \
-      "format")                                                                                                        \
-    X(REPAIRS, COUNTER, "ferry_repairs_total", "What was mended in events that stray from the standard", "kind")       \
-    X(SIGNATURES, COUNTER, "ferry_signature_failures_total", "Requests whose signature or key was refused", "path",    \
-      "reason")                                                                                                        \
-    X(QUARANTINED, COUNTER, "ferry_quarantined_total", "Requests that were signed but no event, kept in quarantine",   \
-      "path")                                                                                                          \
-    X(REFUSED, COUNTER, "ferry_connections_refused_total", "Connections closed at once because of a limit", "reason")  \
-    X(IN_FLIGHT, GAUGE, "ferry_requests_in_flight", "Requests begun and not yet answered", NULL)                       \
-    X(LAST_EVENT, GAUGE, "ferry_last_event_timestamp_seconds", "When the last event of a path reached Kafka", "path")  \
-    X(CERTIFICATE, GAUGE, "ferry_certificate_expiry_timestamp_seconds", "When the server's certificate ends", NULL)    \
-    X(RELOAD, GAUGE, "ferry_config_reload_success", "1 if the last reload of the configuration was good", NULL)        \
-    X(TOPICS, GAUGE, "ferry_topics_missing", "Topics that are to be there and are not, or may not be used", NULL)      \
-    X(BUILD, GAUGE, "ferry_build_info", "Always 1; what was built", "version")
-
+/* The families of requests and of the bridge as a whole; the parts keep their own. */
 enum family {
-#define FAMILY_ENUM(id, ...) FAMILY_##id,
-    FAMILIES(FAMILY_ENUM)
-#undef FAMILY_ENUM
-        FAMILY_COUNT
+    FAMILY_REQUESTS,
+    FAMILY_EVENTS,
+    FAMILY_REPAIRS,
+    FAMILY_SIGNATURES,
+    FAMILY_QUARANTINED,
+    FAMILY_REFUSED,
+    FAMILY_IN_FLIGHT,
+    FAMILY_LAST_EVENT,
+    FAMILY_CERTIFICATE,
+    FAMILY_RELOAD,
+    FAMILY_TOPICS,
+    FAMILY_BUILD,
+    FAMILY_COUNT
 };
 
-static const struct {
-    enum ferry_metric_kind kind;
-    const char *name;
-    const char *help;
-    const char *labels[FERRY_METRIC_LABELS + 1];
-} families[] = {
-#define FAMILY_ROW(id, kind, name, help, ...) [FAMILY_##id] = {FERRY_##kind, name, help, {__VA_ARGS__}},
-    FAMILIES(FAMILY_ROW)
-#undef FAMILY_ROW
+static const struct ferry_metric_row families[] = {
+    [FAMILY_REQUESTS] = {FERRY_COUNTER,
+                         "ferry_http_requests_total",
+                         "Requests of the ingress by configured path and status",
+                         {"path", "status"}},
+    [FAMILY_EVENTS] = {FERRY_COUNTER,
+                       "ferry_events_total",
+                       "Events that reached Kafka, by canonical name and format",
+                       {"event", "format"}},
+    [FAMILY_REPAIRS] = {FERRY_COUNTER,
+                        "ferry_repairs_total",
+                        "What was mended in events that stray from the standard",
+                        {"kind"}},
+    [FAMILY_SIGNATURES] = {FERRY_COUNTER,
+                           "ferry_signature_failures_total",
+                           "Requests whose signature or key was refused",
+                           {"path", "reason"}},
+    [FAMILY_QUARANTINED] = {FERRY_COUNTER,
+                            "ferry_quarantined_total",
+                            "Requests that were signed but no event, kept in quarantine",
+                            {"path"}},
+    [FAMILY_REFUSED] = {FERRY_COUNTER,
+                        "ferry_connections_refused_total",
+                        "Connections closed at once because of a limit",
+                        {"reason"}},
+    [FAMILY_IN_FLIGHT] = {FERRY_GAUGE, "ferry_requests_in_flight", "Requests begun and not yet answered", {NULL}},
+    [FAMILY_LAST_EVENT] = {FERRY_GAUGE,
+                           "ferry_last_event_timestamp_seconds",
+                           "When the last event of a path reached Kafka",
+                           {"path"}},
+    [FAMILY_CERTIFICATE] = {FERRY_GAUGE,
+                            "ferry_certificate_expiry_timestamp_seconds",
+                            "When the server's certificate ends",
+                            {NULL}},
+    [FAMILY_RELOAD] = {FERRY_GAUGE,
+                       "ferry_config_reload_success",
+                       "1 if the last reload of the configuration was good",
+                       {NULL}},
+    [FAMILY_TOPICS] = {FERRY_GAUGE,
+                       "ferry_topics_missing",
+                       "Topics that are to be there and are not, or may not be used",
+                       {NULL}},
+    [FAMILY_BUILD] = {FERRY_GAUGE, "ferry_build_info", "Always 1; what was built", {"version"}},
 };
 
 struct ferry_ops {
@@ -68,9 +93,7 @@ struct ferry_ops *ferry_ops_new(void)
         free(ops);
         return NULL;
     }
-    for (size_t i = 0; i < FAMILY_COUNT; i++)
-        ops->families[i] = ferry_metrics_family(ops->metrics, families[i].kind, families[i].name, families[i].help,
-                                                families[i].labels);
+    ferry_metrics_families(ops->metrics, families, FAMILY_COUNT, ops->families);
     ferry_tally_init(&ops->tally, ops->metrics);
     ops->in_flight = series(ops, FAMILY_IN_FLIGHT, NULL, NULL);
     ferry_series_set(ops->in_flight, 0);

@@ -41,6 +41,25 @@ struct target {
 
 enum family { ENABLED, FAILED, ERRORS, LOOKED, FAMILIES };
 
+static const struct ferry_metric_row families[] = {
+    [ENABLED] = {FERRY_GAUGE,
+                 "ferry_webhook_enabled",
+                 "1 if Qlik sends by this webhook, 0 if it is disabled",
+                 {"tenant", "webhook"}},
+    [FAILED] = {FERRY_GAUGE,
+                "ferry_webhook_failed_deliveries",
+                "Events of the last week that no delivery of this webhook brought",
+                {"tenant", "webhook"}},
+    [ERRORS] = {FERRY_COUNTER,
+                "ferry_webhook_look_errors_total",
+                "Looks at a tenant's webhooks that failed",
+                {"tenant"}},
+    [LOOKED] = {FERRY_GAUGE,
+                "ferry_webhook_last_look_timestamp_seconds",
+                "When the webhooks of a tenant were looked at last",
+                {"tenant"}},
+};
+
 struct ferry_webhook_watch {
     struct ferry_snapshot_slot *snapshots;
     struct ferry_metric *families[FAMILIES];
@@ -339,26 +358,6 @@ static void *run(void *context)
 
 /* ---- life ---- */
 
-static void add_families(struct ferry_webhook_watch *watch, struct ferry_metrics *metrics)
-{
-    static const char *const both[] = {"tenant", "webhook", NULL}, *const one[] = {"tenant", NULL};
-    static const struct {
-        enum ferry_metric_kind kind;
-        const char *name, *help;
-        const char *const *labels;
-    } rows[FAMILIES] = {
-        [ENABLED] = {FERRY_GAUGE, "ferry_webhook_enabled", "1 if Qlik sends by this webhook, 0 if it is disabled",
-                     both},
-        [FAILED] = {FERRY_GAUGE, "ferry_webhook_failed_deliveries",
-                    "Events of the last week that no delivery of this webhook brought", both},
-        [ERRORS] = {FERRY_COUNTER, "ferry_webhook_look_errors_total", "Looks at a tenant's webhooks that failed", one},
-        [LOOKED] = {FERRY_GAUGE, "ferry_webhook_last_look_timestamp_seconds",
-                    "When the webhooks of a tenant were looked at last", one},
-    };
-    for (size_t i = 0; i < FAMILIES; i++)
-        watch->families[i] = ferry_metrics_family(metrics, rows[i].kind, rows[i].name, rows[i].help, rows[i].labels);
-}
-
 enum ferry_code ferry_webhook_watch_start(struct ferry_snapshot_slot *snapshots, struct ferry_metrics *metrics,
                                           struct ferry_webhook_watch **out, struct ferry_error *error)
 {
@@ -366,7 +365,7 @@ enum ferry_code ferry_webhook_watch_start(struct ferry_snapshot_slot *snapshots,
     if (watch == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     watch->snapshots = snapshots;
-    add_families(watch, metrics);
+    ferry_metrics_families(metrics, families, FAMILIES, watch->families);
     pthread_mutex_init(&watch->lock, NULL);
     ferry_condition_init(&watch->changed);
     if (pthread_create(&watch->thread, NULL, run, watch) != 0) {

@@ -125,6 +125,13 @@ struct ferry_metric *ferry_metrics_family(struct ferry_metrics *metrics, enum fe
     return family;
 }
 
+void ferry_metrics_families(struct ferry_metrics *metrics, const struct ferry_metric_row *rows, size_t count,
+                            struct ferry_metric **out)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = ferry_metrics_family(metrics, rows[i].kind, rows[i].name, rows[i].help, rows[i].labels);
+}
+
 /* FNV-1a over the values and the gaps between them. */
 static size_t hash_values(const struct ferry_slice *values, size_t count)
 {

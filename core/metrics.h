@@ -25,6 +25,16 @@ void ferry_metrics_free(struct ferry_metrics *metrics);
  * thread. NULL when memory ran out. */
 struct ferry_metric *ferry_metrics_family(struct ferry_metrics *metrics, enum ferry_metric_kind kind, const char *name,
                                           const char *help, const char *const *label_names);
+/* A row of a table of families; `labels` ends in NULL. */
+struct ferry_metric_row {
+    enum ferry_metric_kind kind;
+    const char *name;
+    const char *help;
+    const char *labels[FERRY_METRIC_LABELS + 1];
+};
+/* Adds the families of a table, as ferry_metrics_family does, into `out`. The table is borrowed for ever. */
+void ferry_metrics_families(struct ferry_metrics *metrics, const struct ferry_metric_row *rows, size_t count,
+                            struct ferry_metric **out);
 /* The series of these label values (as many as names; copied), made at the first call. Any thread; takes a lock, so
  * keep the result on a hot path. Over 10,000 series a family everything goes to one whose values are "other". */
 struct ferry_series *ferry_metric_series(struct ferry_metric *family, const struct ferry_slice *values);
