@@ -1,11 +1,11 @@
 #include "bridge/topics.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/clock.h"
 #include "core/kafka/admin.h"
 #include "core/log.h"
+#include "core/wait.h"
 
 enum {
     CALL_TIMEOUT_MS = 2000,
@@ -109,12 +109,16 @@ static bool take_up(struct ferry_topics *topics)
     return false;
 }
 
-static bool is_stopping(struct ferry_topics *topics)
+/* False when it is time to stop, which is heard at once. */
+static bool rest(struct ferry_topics *topics, int64_t ms)
 {
+    const struct timespec until = ferry_deadline_in(ms);
     pthread_mutex_lock(&topics->lock);
-    bool stop = topics->stop;
+    while (!topics->stop && pthread_cond_timedwait(&topics->changed, &topics->lock, &until) == 0)
+        ;
+    bool go_on = !topics->stop;
     pthread_mutex_unlock(&topics->lock);
-    return stop;
+    return go_on;
 }
 
 static bool is_there(const struct ferry_topic_result *result)
@@ -133,16 +137,13 @@ static bool have_leaders(const struct ferry_topic_result *results, size_t count)
 /* What was created a moment ago has no leaders yet, and a record would have to wait for them. */
 static void await_leaders(struct ferry_topics *topics, struct ferry_topic_list list)
 {
-    const struct timespec pause = {.tv_nsec = LEADERS_PAUSE_MS * 1000000L};
     const struct ferry_config *config = topics->seen->config;
     struct ferry_topic_result *results = calloc(list.count + 1, sizeof *results);
     int64_t deadline = ferry_clock_mono_ms() + LEADERS_MS;
     bool led = have_leaders(topics->results, list.count);
-    while (results != NULL && !led && !is_stopping(topics) && ferry_clock_mono_ms() < deadline) {
-        nanosleep(&pause, NULL);
+    while (results != NULL && !led && ferry_clock_mono_ms() < deadline && rest(topics, LEADERS_PAUSE_MS))
         led = ferry_admin_look(config, config->bridge.kafka, list, CALL_TIMEOUT_MS, results, NULL) == FERRY_OK &&
               have_leaders(results, list.count);
-    }
     free(results);
     ferry_publisher_topics_ready(topics->publisher);
 }
@@ -173,9 +174,7 @@ static int look_through(struct ferry_topics *topics)
 /* False when it is time to stop. */
 static bool pause_for(struct ferry_topics *topics, int seconds)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += seconds;
+    const struct timespec until = ferry_deadline_in((int64_t)seconds * 1000);
     pthread_mutex_lock(&topics->lock);
     int waited = 0;
     while (!topics->stop && !topics->again && waited == 0)
@@ -205,7 +204,7 @@ enum ferry_code ferry_topics_start(struct ferry_snapshot_slot *snapshots, struct
     topics->publisher = publisher;
     topics->ops = ops;
     pthread_mutex_init(&topics->lock, NULL);
-    pthread_cond_init(&topics->changed, NULL);
+    ferry_condition_init(&topics->changed);
     int failed = pthread_create(&topics->thread, NULL, run, topics);
     if (failed) {
         free(topics);
