@@ -163,7 +163,7 @@ void ferry_feedback_event(const struct ferry_trigger_call *call, const struct fe
                           struct ferry_buffer *out)
 {
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer data;
-    ferry_buffer_init(&data, FERRY_ANSWER_MAX_BYTES);
+    ferry_buffer_init(&data, FERRY_RESPONSE_MAX_BYTES);
     (as_page ? ferry_feedback_page : ferry_feedback_json)(call, run, &data);
     ferry_buffer_printf(out, "event: %s\nid: %llu\n", as_page ? "page" : "state",
                         (unsigned long long)(run != NULL ? run->version : 0));
@@ -192,7 +192,7 @@ static const struct ferry_run_result *first_output(const struct ferry_run *run)
     return NULL;
 }
 
-static void answer_output(const struct ferry_run *run, struct ferry_answer *answer)
+static void answer_output(const struct ferry_run *run, struct ferry_response *answer)
 {
     const struct ferry_run_result *result = first_output(run);
     answer->status = 200;
@@ -201,11 +201,11 @@ static void answer_output(const struct ferry_run *run, struct ferry_answer *answ
         return;
     ferry_buffer_add(&answer->body, result->output);
     if (result->truncated)
-        ferry_answer_add(answer, "Ferry-Truncated", "true");
+        ferry_response_add(answer, "Ferry-Truncated", "true");
 }
 
 static void answer_failure(const struct ferry_trigger_call *call, const struct ferry_run *run,
-                           struct ferry_answer *answer)
+                           struct ferry_response *answer)
 {
     const struct ferry_run_result *result = first_failure(run);
     struct ferry_slice detail =
@@ -222,18 +222,18 @@ static void answer_failure(const struct ferry_trigger_call *call, const struct f
 }
 
 static void answer_state(const struct ferry_trigger_call *call, const struct ferry_run *run, bool started,
-                         struct ferry_answer *answer)
+                         struct ferry_response *answer)
 {
     answer->status = started ? 202 : 200;
     answer->media_type = JSON_TYPE;
     if (started)
-        ferry_answer_add(answer, "Location", call->run_url);
+        ferry_response_add(answer, "Location", call->run_url);
     ferry_feedback_json(call, run, &answer->body);
     ferry_buffer_add_char(&answer->body, '\n');
 }
 
 void ferry_feedback_answer(const struct ferry_trigger_call *call, const struct ferry_run *run, bool waited,
-                           struct ferry_answer *answer)
+                           struct ferry_response *answer)
 {
     bool started = call->path.place == FERRY_TRIGGER_CALL;
     bool final = waited && ferry_feedback_is_final(run);

@@ -18,7 +18,7 @@ FERRY_NODISCARD bool ferry_feedback_wait(const struct ferry_trigger_call *call, 
  * 200 to who looks. With `waited` it is the output when the run is at its end: 200 as it is, 502 as a problem when it
  * failed; else 202. */
 void ferry_feedback_answer(const struct ferry_trigger_call *call, const struct ferry_run *run, bool waited,
-                           struct ferry_answer *answer);
+                           struct ferry_response *answer);
 
 /* Appends the state as one line of JSON. */
 void ferry_feedback_json(const struct ferry_trigger_call *call, const struct ferry_run *run, struct ferry_buffer *out);

@@ -12,7 +12,7 @@ FERRY_NODISCARD bool ferry_feedback_text(struct ferry_slice text, size_t max_byt
 
 /* The page as an answer: 200. */
 void ferry_feedback_answer_page(const struct ferry_trigger_call *call, const struct ferry_run *run,
-                                struct ferry_answer *answer);
+                                struct ferry_response *answer);
 
 /* The run's address as this page's own origin has it: `run_url` without scheme and host. */
 const char *ferry_feedback_path(const struct ferry_trigger_call *call);

@@ -12,7 +12,7 @@
 
 enum {
     REFRESH_S = 3,
-    OUTPUT_BYTES = 700 * 1024 /* of HTML: a page is to stay below FERRY_ANSWER_MAX_BYTES */
+    OUTPUT_BYTES = 700 * 1024 /* of HTML: a page is to stay below FERRY_RESPONSE_MAX_BYTES */
 };
 
 /* The live region stays and gets a new text, which is what screen readers read out; the rest is replaced. */
@@ -165,7 +165,7 @@ static void add_head(const struct ferry_trigger_call *call, const struct ferry_r
 }
 
 void ferry_feedback_answer_page(const struct ferry_trigger_call *call, const struct ferry_run *run,
-                                struct ferry_answer *answer)
+                                struct ferry_response *answer)
 {
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer title;
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer head;

@@ -117,8 +117,8 @@ static struct ferry_run *run_of(const struct ferry_request *request)
 
 static void make_answer(struct ferry_request *request, const struct ferry_run *run, bool waited)
 {
-    ferry_answer_done(&request->answer);
-    ferry_answer_init(&request->answer);
+    ferry_response_done(&request->answer);
+    ferry_response_init(&request->answer);
     ferry_feedback_answer(&request->call, run, waited, &request->answer);
 }
 

@@ -27,7 +27,7 @@ static void drop(struct ferry_request *request)
         return;
     atomic_fetch_sub(&request->http->body_bytes, request->body.len);
     ferry_buffer_done(&request->body);
-    ferry_answer_done(&request->answer);
+    ferry_response_done(&request->answer);
     ferry_arena_done(&request->arena);
     ferry_snapshot_drop(request->snapshot);
     free(request);
@@ -62,7 +62,7 @@ void *ferry_request_begin(void *context, const char *target, struct MHD_Connecti
     request->http = shard->http;
     request->snapshot = ferry_snapshot_slot_get(shard->http->options.snapshots);
     ferry_arena_init(&request->arena);
-    ferry_answer_init(&request->answer);
+    ferry_response_init(&request->answer);
     ferry_buffer_init(&request->body, (size_t)shard->http->options.config->limits.body_bytes);
     request->target = ferry_arena_slice(&request->arena, ferry_slice_from(target != NULL ? target : ""));
     connection->request = request;

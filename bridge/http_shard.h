@@ -72,7 +72,7 @@ struct ferry_request {
     struct ferry_admission admission;
     bool is_trigger;                /* the path is one of triggers: */
     struct ferry_trigger_call call; /* what it asks for … */
-    struct ferry_answer answer;     /* … and what it gets; of other paths empty */
+    struct ferry_response answer;   /* … and what it gets; of other paths empty */
     struct ferry_long longer;
     enum ferry_code verdict;
     struct ferry_error error;

@@ -231,24 +231,24 @@ static enum ferry_code make_order(const struct ferry_trigger_call *call, struct 
 
 /* ---- the answer ---- */
 
-static bool answer_with_bookmarks(const struct ferry_kit_order *order, struct ferry_answer *answer)
+static bool answer_with_bookmarks(const struct ferry_kit_order *order, struct ferry_response *answer)
 {
     answer->status = 200;
     answer->media_type = FERRY_PAGE_MEDIA_TYPE;
-    ferry_answer_add(answer, "Content-Disposition", "attachment; filename=\"bookmarks.html\"");
-    ferry_answer_add(answer, "Content-Security-Policy", "default-src 'none'; sandbox");
+    ferry_response_add(answer, "Content-Disposition", "attachment; filename=\"bookmarks.html\"");
+    ferry_response_add(answer, "Content-Security-Policy", "default-src 'none'; sandbox");
     return ferry_kit_print_bookmarks(order, &answer->body);
 }
 
 static bool answer_with_page(const struct ferry_trigger_call *call, const struct ferry_kit_order *order,
-                             struct ferry_answer *answer)
+                             struct ferry_response *answer)
 {
     answer->status = order->complaint != NULL ? 400 : 200;
     answer->media_type = FERRY_PAGE_MEDIA_TYPE;
     return ferry_page_add_fields(answer, call->request.arena, NULL) && ferry_kit_print_page(order, &answer->body);
 }
 
-enum ferry_code ferry_kit_answer(struct ferry_trigger_call *call, struct ferry_answer *answer,
+enum ferry_code ferry_kit_answer(struct ferry_trigger_call *call, struct ferry_response *answer,
                                  struct ferry_error *error)
 {
     struct ferry_pairs fields = {NULL, 0};
@@ -263,7 +263,7 @@ enum ferry_code ferry_kit_answer(struct ferry_trigger_call *call, struct ferry_a
     bool made = as_file ? answer_with_bookmarks(&order, answer) : answer_with_page(call, &order, answer);
     if (made && !answer->body.failed)
         return FERRY_OK;
-    ferry_answer_done(answer); /* no half of one */
-    ferry_answer_init(answer);
+    ferry_response_done(answer); /* no half of one */
+    ferry_response_init(answer);
     return ferry_fail(error, FERRY_MEMORY, "the page could not be made");
 }

@@ -24,7 +24,7 @@
  *
  * FERRY_MEDIA_TYPE for another form, FERRY_INPUT_REFUSED for a field that cannot be read, FERRY_MEMORY. What
  * is wrong in the form otherwise is said on the page (400); whoever guesses `keys` is made to wait there. */
-FERRY_NODISCARD enum ferry_code ferry_kit_answer(struct ferry_trigger_call *call, struct ferry_answer *answer,
+FERRY_NODISCARD enum ferry_code ferry_kit_answer(struct ferry_trigger_call *call, struct ferry_response *answer,
                                                  struct ferry_error *error);
 
 #endif

@@ -80,14 +80,14 @@ static const char *make_policy(struct ferry_arena *arena, const char *script)
     return policy.failed ? NULL : ferry_arena_text(arena, ferry_buffer_slice(&policy));
 }
 
-bool ferry_page_add_fields(struct ferry_answer *answer, struct ferry_arena *arena, const char *script)
+bool ferry_page_add_fields(struct ferry_response *answer, struct ferry_arena *arena, const char *script)
 {
     const char *policy = make_policy(arena, script);
     if (policy == NULL)
         return false;
-    ferry_answer_add(answer, "Content-Security-Policy", policy);
-    ferry_answer_add(answer, "X-Frame-Options", "DENY");
-    ferry_answer_add(answer, "Cross-Origin-Opener-Policy", "same-origin");
-    ferry_answer_add(answer, "Cross-Origin-Resource-Policy", "same-origin");
+    ferry_response_add(answer, "Content-Security-Policy", policy);
+    ferry_response_add(answer, "X-Frame-Options", "DENY");
+    ferry_response_add(answer, "Cross-Origin-Opener-Policy", "same-origin");
+    ferry_response_add(answer, "Cross-Origin-Resource-Policy", "same-origin");
     return true;
 }

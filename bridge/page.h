@@ -3,7 +3,7 @@
 #ifndef FERRY_BRIDGE_PAGE_H
 #define FERRY_BRIDGE_PAGE_H
 
-#include "bridge/answer.h"
+#include "bridge/response.h"
 #include "core/arena.h"
 
 #define FERRY_PAGE_MEDIA_TYPE "text/html; charset=utf-8"
@@ -18,6 +18,7 @@ void ferry_page_end(struct ferry_buffer *out, const char *script);
  * it, forms to its own origin only, this style, and `script` (or NULL, then none; with one, connections to its own
  * origin). Texts live in the arena; false when memory ran out. Every answer under /triggers/ also has
  * no-store, no-referrer and nosniff (ferry_trigger_add_fields). */
-FERRY_NODISCARD bool ferry_page_add_fields(struct ferry_answer *answer, struct ferry_arena *arena, const char *script);
+FERRY_NODISCARD bool ferry_page_add_fields(struct ferry_response *answer, struct ferry_arena *arena,
+                                           const char *script);
 
 #endif

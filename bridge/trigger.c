@@ -215,7 +215,7 @@ static enum ferry_code take_token(struct ferry_trigger_call *call, struct ferry_
 }
 
 static enum ferry_code start(struct ferry_trigger_call *call, struct ferry_admission *admission,
-                             struct ferry_answer *answer, struct ferry_error *error)
+                             struct ferry_response *answer, struct ferry_error *error)
 {
     enum ferry_code code = ferry_trigger_identify(call, call->data, error);
     if (code != FERRY_OK)
@@ -235,7 +235,7 @@ static enum ferry_code start(struct ferry_trigger_call *call, struct ferry_admis
 }
 
 static enum ferry_code end_call(struct ferry_trigger_call *call, struct ferry_admission *admission,
-                                struct ferry_answer *answer, struct ferry_error *error)
+                                struct ferry_response *answer, struct ferry_error *error)
 {
     struct ferry_trigger_inputs inputs;
     if (call->twin) /* once more: what was read stays, or a long wait would fill the memory */
@@ -261,10 +261,10 @@ static enum ferry_code end_call(struct ferry_trigger_call *call, struct ferry_ad
 }
 
 /* What answers at the other places; a place without one is not found. */
-static enum ferry_code end_elsewhere(struct ferry_trigger_call *call, struct ferry_answer *answer,
+static enum ferry_code end_elsewhere(struct ferry_trigger_call *call, struct ferry_response *answer,
                                      struct ferry_error *error)
 {
-    static enum ferry_code (*const places[])(struct ferry_trigger_call * call, struct ferry_answer * answer,
+    static enum ferry_code (*const places[])(struct ferry_trigger_call * call, struct ferry_response * answer,
                                              struct ferry_error * error) = {
         [FERRY_TRIGGER_KIT] = ferry_kit_answer,
     };
@@ -274,7 +274,7 @@ static enum ferry_code end_elsewhere(struct ferry_trigger_call *call, struct fer
 }
 
 enum ferry_code ferry_trigger_end(struct ferry_trigger_call *call, struct ferry_admission *admission,
-                                  struct ferry_answer *answer, struct ferry_error *error)
+                                  struct ferry_response *answer, struct ferry_error *error)
 {
     if (is_preflight(call)) {
         ferry_trigger_answer_preflight(call, answer);
@@ -284,7 +284,7 @@ enum ferry_code ferry_trigger_end(struct ferry_trigger_call *call, struct ferry_
                                                   : end_elsewhere(call, answer, error);
 }
 
-void ferry_trigger_published(struct ferry_trigger_call *call, enum ferry_code code, struct ferry_answer *answer)
+void ferry_trigger_published(struct ferry_trigger_call *call, enum ferry_code code, struct ferry_response *answer)
 {
     bool safe = code == FERRY_OK || code == FERRY_SPOOLED;
     if (!call->duplicate)

@@ -21,7 +21,7 @@
 
 #include "bridge/address.h"
 #include "bridge/admit.h"
-#include "bridge/answer.h"
+#include "bridge/response.h"
 #include "bridge/snapshot.h"
 
 struct ferry_metrics;
@@ -122,10 +122,10 @@ FERRY_NODISCARD enum ferry_code ferry_trigger_head(struct ferry_triggers *shared
  * is not decided yet, and this is to be called again until it is. FERRY_INPUT_REFUSED, FERRY_JSON_INVALID,
  * FERRY_MEDIA_TYPE, FERRY_RATE, FERRY_MEMORY, and what ferry_route_topic says. */
 FERRY_NODISCARD enum ferry_code ferry_trigger_end(struct ferry_trigger_call *call, struct ferry_admission *admission,
-                                                  struct ferry_answer *answer, struct ferry_error *error);
+                                                  struct ferry_response *answer, struct ferry_error *error);
 
 /* The record came back with this code. Makes the answer for FERRY_OK and FERRY_SPOOLED, else none. */
-void ferry_trigger_published(struct ferry_trigger_call *call, enum ferry_code code, struct ferry_answer *answer);
+void ferry_trigger_published(struct ferry_trigger_call *call, enum ferry_code code, struct ferry_response *answer);
 
 /* Settles `id` and `token` from the path, where they are not settled yet, and the run's addresses. False when memory
  * ran out. */
@@ -133,7 +133,8 @@ FERRY_NODISCARD bool ferry_trigger_name_run(struct ferry_trigger_call *call);
 
 /* For every answer of a request under /triggers/, also a refusal: what it says to caches, pages and callers without a
  * key. */
-void ferry_trigger_add_fields(const struct ferry_trigger_call *call, enum ferry_code code, struct ferry_answer *answer);
+void ferry_trigger_add_fields(const struct ferry_trigger_call *call, enum ferry_code code,
+                              struct ferry_response *answer);
 /* Counts in ferry_trigger_calls_total how a call ended. Other places count nothing. */
 void ferry_trigger_count(const struct ferry_trigger_call *call, enum ferry_code code);
 

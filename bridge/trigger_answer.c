@@ -21,7 +21,7 @@ const char *ferry_trigger_methods(enum ferry_trigger_place place)
 }
 
 /* Basic first: a browser asks its user, and a favourite needs no key in its URL. */
-static void add_challenges(const struct ferry_trigger_call *call, struct ferry_answer *answer)
+static void add_challenges(const struct ferry_trigger_call *call, struct ferry_response *answer)
 {
     static const char *const forms[] = {"Basic realm=\"Ferry trigger %s\", charset=\"UTF-8\"",
                                         "Bearer realm=\"Ferry trigger %s\""};
@@ -34,44 +34,45 @@ static void add_challenges(const struct ferry_trigger_call *call, struct ferry_a
         ferry_buffer_add_text(&text, at + strlen("%s"));
         const char *challenge = ferry_arena_text(call->request.arena, ferry_buffer_slice(&text));
         if (!text.failed && challenge != NULL)
-            ferry_answer_add(answer, "WWW-Authenticate", challenge);
+            ferry_response_add(answer, "WWW-Authenticate", challenge);
     }
 }
 
-static void add_cors(const struct ferry_trigger_call *call, struct ferry_answer *answer)
+static void add_cors(const struct ferry_trigger_call *call, struct ferry_response *answer)
 {
     if (call->trigger->config->cors.count > 0)
-        ferry_answer_add(answer, "Vary", "Origin");
+        ferry_response_add(answer, "Vary", "Origin");
     if (call->allowed_origin == NULL)
         return;
-    ferry_answer_add(answer, "Access-Control-Allow-Origin", call->allowed_origin);
-    ferry_answer_add(answer, "Access-Control-Expose-Headers", "Location, Retry-After");
+    ferry_response_add(answer, "Access-Control-Allow-Origin", call->allowed_origin);
+    ferry_response_add(answer, "Access-Control-Expose-Headers", "Location, Retry-After");
 }
 
-void ferry_trigger_add_fields(const struct ferry_trigger_call *call, enum ferry_code code, struct ferry_answer *answer)
+void ferry_trigger_add_fields(const struct ferry_trigger_call *call, enum ferry_code code,
+                              struct ferry_response *answer)
 {
-    ferry_answer_add(answer, "Cache-Control", "no-store");
-    ferry_answer_add(answer, "Referrer-Policy", "no-referrer");
-    ferry_answer_add(answer, "X-Content-Type-Options", "nosniff");
+    ferry_response_add(answer, "Cache-Control", "no-store");
+    ferry_response_add(answer, "Referrer-Policy", "no-referrer");
+    ferry_response_add(answer, "X-Content-Type-Options", "nosniff");
     if (call->trigger == NULL)
         return;
     if (code == FERRY_METHOD)
-        ferry_answer_add(answer, "Allow", ferry_trigger_methods(call->path.place));
+        ferry_response_add(answer, "Allow", ferry_trigger_methods(call->path.place));
     if (ferry_code_status(code) == 401)
         add_challenges(call, answer);
     add_cors(call, answer);
 }
 
-void ferry_trigger_answer_preflight(const struct ferry_trigger_call *call, struct ferry_answer *answer)
+void ferry_trigger_answer_preflight(const struct ferry_trigger_call *call, struct ferry_response *answer)
 {
     answer->status = 204;
-    ferry_answer_add(answer, "Allow", ferry_trigger_methods(call->path.place));
+    ferry_response_add(answer, "Allow", ferry_trigger_methods(call->path.place));
     if (call->allowed_origin == NULL)
         return;
-    ferry_answer_add(answer, "Access-Control-Allow-Methods", "GET, POST");
-    ferry_answer_add(answer, "Access-Control-Allow-Headers",
-                     "Accept, Authorization, Content-Type, Idempotency-Key, X-Ferry-Key");
-    ferry_answer_add(answer, "Access-Control-Max-Age", "600");
+    ferry_response_add(answer, "Access-Control-Allow-Methods", "GET, POST");
+    ferry_response_add(answer, "Access-Control-Allow-Headers",
+                       "Accept, Authorization, Content-Type, Idempotency-Key, X-Ferry-Key");
+    ferry_response_add(answer, "Access-Control-Max-Age", "600");
 }
 
 /* ---- asked first ---- */
@@ -116,7 +117,7 @@ static void add_inputs(const struct ferry_trigger_call *call, const struct ferry
 
 /* The form goes to "?", which is the same path without its query: a key in the path stays, and is not on the page. */
 void ferry_trigger_answer_confirm(const struct ferry_trigger_call *call, const struct ferry_trigger_inputs *inputs,
-                                  struct ferry_answer *answer)
+                                  struct ferry_response *answer)
 {
     struct ferry_buffer *page = &answer->body;
     const char *name = call->trigger->config->name; /* letters, digits and . _ - */

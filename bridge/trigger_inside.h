@@ -63,10 +63,10 @@ FERRY_NODISCARD enum ferry_code ferry_trigger_make(const struct ferry_trigger_ca
 
 /* ---- trigger_answer ---- */
 
-void ferry_trigger_answer_preflight(const struct ferry_trigger_call *call, struct ferry_answer *answer);
+void ferry_trigger_answer_preflight(const struct ferry_trigger_call *call, struct ferry_response *answer);
 /* A page with a button: "Start NAME?" */
 void ferry_trigger_answer_confirm(const struct ferry_trigger_call *call, const struct ferry_trigger_inputs *inputs,
-                                  struct ferry_answer *answer);
+                                  struct ferry_response *answer);
 /* The methods of a place, as Allow lists them. */
 const char *ferry_trigger_methods(enum ferry_trigger_place place);
 

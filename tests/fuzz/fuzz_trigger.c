@@ -99,7 +99,7 @@ static bool brings_key(const struct ferry_trigger_request *request)
            contains(request->in->body, "%") || contains(request->in->body, "\\");
 }
 
-static void check_answer(const struct ferry_answer *answer, bool may_name_key)
+static void check_answer(const struct ferry_response *answer, bool may_name_key)
 {
     demand(answer->status >= 200 && answer->status < 600 && !answer->body.failed);
     demand(may_name_key || !names_key(ferry_buffer_slice(&answer->body)));
@@ -107,7 +107,7 @@ static void check_answer(const struct ferry_answer *answer, bool may_name_key)
         demand(!contains(ferry_buffer_slice(&answer->body), MARK));
 }
 
-static void check_fields(const struct ferry_answer *answer)
+static void check_fields(const struct ferry_response *answer)
 {
     for (size_t i = 0; i < answer->field_count; i++) {
         demand(strpbrk(answer->fields[i].value, "\r\n") == NULL);
@@ -126,8 +126,8 @@ static void handle(const struct ferry_trigger_request *request)
     struct ferry_trigger_call call;
     struct ferry_admission admission = {.record_count = 0};
     struct ferry_error error = {.text = ""};
-    FERRY_CLEANUP(ferry_answer_done) struct ferry_answer answer;
-    ferry_answer_init(&answer);
+    FERRY_CLEANUP(ferry_response_done) struct ferry_response answer;
+    ferry_response_init(&answer);
     enum ferry_code code = ferry_trigger_head(triggers, request, &call, &error);
     bool looks = call.path.place == FERRY_TRIGGER_RUN || call.path.place == FERRY_TRIGGER_EVENTS;
     if (code == FERRY_OK && !looks)

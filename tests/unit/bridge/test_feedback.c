@@ -19,7 +19,7 @@ struct fixture {
     struct ferry_trigger trigger;
     struct ferry_arena arena;
     struct ferry_trigger_call call;
-    struct ferry_answer answer;
+    struct ferry_response answer;
 };
 
 static int setup(void **state)
@@ -33,7 +33,7 @@ static int setup(void **state)
                                           .id = "0123456789abcdef0123456789abcdef",
                                           .run_url = "https://ferry.example.com/in" RUN_PATH,
                                           .run_path = RUN_PATH};
-    ferry_answer_init(&f->answer);
+    ferry_response_init(&f->answer);
     *state = f;
     return 0;
 }
@@ -41,7 +41,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    ferry_answer_done(&f->answer);
+    ferry_response_done(&f->answer);
     ferry_arena_done(&f->arena);
     ferry_results_free(f->results);
     free(f);
@@ -63,8 +63,8 @@ static struct ferry_run *after(struct fixture *f, const char *state, bool final,
 
 static const char *answer(struct fixture *f, struct ferry_run *run, bool waited)
 {
-    ferry_answer_done(&f->answer);
-    ferry_answer_init(&f->answer);
+    ferry_response_done(&f->answer);
+    ferry_response_init(&f->answer);
     ferry_feedback_answer(&f->call, run, waited, &f->answer);
     ferry_run_drop(run);
     assert_false(f->answer.body.failed);
@@ -217,7 +217,7 @@ static void outputs_that_do_not_fit_a_state_are_left_out_whole(void **state)
     }
     free(value);
     const char *json = answer(f, run, false);
-    assert_in_range(strlen(json), 3 * OUTPUT_BYTES, FERRY_ANSWER_MAX_BYTES);
+    assert_in_range(strlen(json), 3 * OUTPUT_BYTES, FERRY_RESPONSE_MAX_BYTES);
     assert_non_null(strstr(json, "\"route\":\"r5\",\"state\":\"finished\",\"final\":true,\"attempts\":0,"
                                  "\"output\":null,\"truncated\":true}"));
 }

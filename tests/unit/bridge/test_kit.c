@@ -22,7 +22,7 @@ static const char other[] = "others-key-of-32-characters-long";
 static struct ferry_snapshot *snapshot;
 static struct ferry_triggers *shared;
 static struct ferry_arena arena;
-static struct ferry_answer answer;
+static struct ferry_response answer;
 static struct ferry_error error;
 static struct ferry_ip client;
 static size_t room; /* of the answer's body */
@@ -32,12 +32,12 @@ static int make(void **state)
     (void)state;
     setenv("KEY_OFFICE", office, 1);
     setenv("KEY_OTHER", other, 1);
-    room = FERRY_ANSWER_MAX_BYTES;
+    room = FERRY_RESPONSE_MAX_BYTES;
     snapshot = doors_open(yaml);
     shared = ferry_triggers_new(NULL);
     assert_non_null(shared);
     ferry_arena_init(&arena);
-    ferry_answer_init(&answer);
+    ferry_response_init(&answer);
     assert_true(ferry_ip_parse(FERRY_SLICE("192.0.2.7"), &client));
     return 0;
 }
@@ -45,7 +45,7 @@ static int make(void **state)
 static int drop(void **state)
 {
     (void)state;
-    ferry_answer_done(&answer);
+    ferry_response_done(&answer);
     ferry_arena_done(&arena);
     ferry_triggers_free(shared);
     ferry_snapshot_drop(snapshot);
@@ -67,8 +67,8 @@ static enum ferry_code ask(const char *method, const char *type, const char *que
                                                   .arena = &arena};
     call.trigger = ferry_snapshot_trigger(snapshot, FERRY_SLICE("nightly"));
     call.key = &call.trigger->config->keys[0];
-    ferry_answer_done(&answer);
-    ferry_answer_init(&answer);
+    ferry_response_done(&answer);
+    ferry_response_init(&answer);
     answer.body.max = room;
     return ferry_kit_answer(&call, &answer, &error);
 }

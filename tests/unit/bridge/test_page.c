@@ -9,13 +9,13 @@
 #include "bridge/page.h"
 #include "core/base64.h"
 
-static struct ferry_answer answer;
+static struct ferry_response answer;
 static struct ferry_arena arena;
 
 static int make(void **state)
 {
     (void)state;
-    ferry_answer_init(&answer);
+    ferry_response_init(&answer);
     ferry_arena_init(&arena);
     return 0;
 }
@@ -23,7 +23,7 @@ static int make(void **state)
 static int drop(void **state)
 {
     (void)state;
-    ferry_answer_done(&answer);
+    ferry_response_done(&answer);
     ferry_arena_done(&arena);
     return 0;
 }

@@ -32,7 +32,7 @@ struct fixture {
     struct ferry_admit_request in;
     struct ferry_trigger_call call;
     struct ferry_admission admission;
-    struct ferry_answer answer;
+    struct ferry_response answer;
     struct ferry_error error;
     struct ferry_pair pairs[PAIRS];
     size_t pair_count;
@@ -46,7 +46,7 @@ static int set_up(void **state)
     fixture->snapshot = doors_open(yaml);
     fixture->triggers = ferry_triggers_new(NULL);
     ferry_arena_init(&fixture->arena);
-    ferry_answer_init(&fixture->answer);
+    ferry_response_init(&fixture->answer);
     *state = fixture;
     return 0;
 }
@@ -54,7 +54,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    ferry_answer_done(&fixture->answer);
+    ferry_response_done(&fixture->answer);
     ferry_triggers_free(fixture->triggers);
     ferry_snapshot_drop(fixture->snapshot);
     ferry_arena_done(&fixture->arena);
@@ -88,8 +88,8 @@ static enum ferry_code ask(struct fixture *fixture, const char *method, const ch
         .arena = &fixture->arena,
     };
     assert_true(ferry_ip_parse(FERRY_SLICE("192.0.2.77"), &request.client));
-    ferry_answer_done(&fixture->answer);
-    ferry_answer_init(&fixture->answer);
+    ferry_response_done(&fixture->answer);
+    ferry_response_init(&fixture->answer);
     fixture->admission = (struct ferry_admission){0};
     enum ferry_code code = ferry_trigger_head(fixture->triggers, &request, &fixture->call, &fixture->error);
     if (code == FERRY_OK)

@@ -1,22 +1,22 @@
-#include "bridge/answer.h"
+#include "bridge/response.h"
 
 #include <assert.h>
 
-void ferry_answer_init(struct ferry_answer *answer)
+void ferry_response_init(struct ferry_response *answer)
 {
-    *answer = (struct ferry_answer){0};
-    ferry_buffer_init(&answer->body, FERRY_ANSWER_MAX_BYTES);
+    *answer = (struct ferry_response){0};
+    ferry_buffer_init(&answer->body, FERRY_RESPONSE_MAX_BYTES);
 }
 
-void ferry_answer_done(struct ferry_answer *answer)
+void ferry_response_done(struct ferry_response *answer)
 {
     ferry_buffer_done(&answer->body);
 }
 
-void ferry_answer_add(struct ferry_answer *answer, const char *name, const char *value)
+void ferry_response_add(struct ferry_response *answer, const char *name, const char *value)
 {
-    assert(answer->field_count < FERRY_ANSWER_FIELDS);
-    answer->fields[answer->field_count++] = (struct ferry_answer_field){name, value};
+    assert(answer->field_count < FERRY_RESPONSE_FIELDS);
+    answer->fields[answer->field_count++] = (struct ferry_response_field){name, value};
 }
 
 void ferry_html_add(struct ferry_buffer *out, struct ferry_slice text)
