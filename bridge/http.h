@@ -4,16 +4,17 @@
  *   http_shard   one thread: loop, connections, deadlines   http_reply    answers, regular ones and cut-off ones
  *   http_tls     certificates                               http_long     answers that are held back or stay open
  *
- * What a request under /triggers/ asks for is decided in bridge/trigger; all others are webhooks (bridge/admit). */
+ * What a request under /triggers/ asks for is decided in bridge/triggers/trigger; all others are webhooks
+ * (bridge/admit). */
 #ifndef FERRY_BRIDGE_HTTP_H
 #define FERRY_BRIDGE_HTTP_H
 
 #include "bridge/address.h"
 #include "bridge/ops.h"
 #include "bridge/publish.h"
-#include "bridge/results.h"
 #include "bridge/snapshot.h"
-#include "bridge/trigger.h"
+#include "bridge/triggers/results.h"
+#include "bridge/triggers/trigger.h"
 
 struct ferry_http;
 

@@ -18,9 +18,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "bridge/feedback.h"
-#include "bridge/form.h"
 #include "bridge/http_shard.h"
+#include "bridge/triggers/feedback.h"
+#include "bridge/triggers/form.h"
 
 enum {
     BEAT_MS = 15000,

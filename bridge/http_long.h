@@ -6,7 +6,7 @@
 #include <microhttpd.h>
 #include <stdatomic.h>
 
-#include "bridge/results.h"
+#include "bridge/triggers/results.h"
 
 struct ferry_http;
 struct ferry_request;

@@ -10,7 +10,7 @@
 #include "bridge/http.h"
 #include "bridge/http_long.h"
 #include "bridge/http_tls.h"
-#include "bridge/trigger.h"
+#include "bridge/triggers/trigger.h"
 
 /* The state of a connection names the list of its shard that it is on. Within a list every connection got the same
  * time, so that a list is in the order of its deadlines. */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-#include "bridge/audits.h"
+#include "bridge/audits/audits.h"
 #include "bridge/console/site.h"
 #include "bridge/http.h"
 #include "bridge/ops.h"

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "bridge/feedback.h"
+#include "bridge/triggers/feedback.h"
 #include "core/json.h"
 
 enum { OUT_MAX = 8 << 20 };

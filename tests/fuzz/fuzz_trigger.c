@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "bridge/trigger.h"
+#include "bridge/triggers/trigger.h"
 #include "core/json.h"
 
 #define OFFICE "0123456789abcdef0123456789abcdef"

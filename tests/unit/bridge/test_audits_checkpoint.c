@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "bridge/audits_checkpoint.h"
+#include "bridge/audits/checkpoint.h"
 
 #define NOW_MS INT64_C(1763849485123)
 

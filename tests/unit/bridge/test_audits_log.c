@@ -8,7 +8,7 @@
 #include <pthread.h>
 
 #include "../kafka/cluster.h"
-#include "bridge/audits_log.h"
+#include "bridge/audits/log.h"
 
 static const char tenant[] = "https://acme.eu.qlikcloud.com";
 

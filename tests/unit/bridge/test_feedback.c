@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bridge/feedback.h"
-#include "bridge/feedback_inside.h"
+#include "bridge/triggers/feedback.h"
+#include "bridge/triggers/feedback_inside.h"
 
 #define RUN_PATH "/triggers/nightly/runs/0123456789abcdef0123456789abcdef/AAAAAAAAAAAAAAAAAAAAAA"
 

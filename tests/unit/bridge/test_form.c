@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "bridge/form.h"
+#include "bridge/triggers/form.h"
 #include "core/buffer.h"
 
 static struct ferry_arena arena;

@@ -1,7 +1,7 @@
 #include "doors.h"
 
-#include "bridge/kit.h"
-#include "bridge/trigger_inside.h"
+#include "bridge/triggers/inside.h"
+#include "bridge/triggers/kit.h"
 #include "core/derived_key.h"
 
 static const char yaml[] = "kafka: {bootstrap.servers: 127.0.0.1:1}\n"

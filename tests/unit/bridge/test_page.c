@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <openssl/evp.h>
 
-#include "bridge/page.h"
+#include "bridge/triggers/page.h"
 #include "core/base64.h"
 
 static struct ferry_response answer;

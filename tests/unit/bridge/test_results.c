@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bridge/results.h"
+#include "bridge/triggers/results.h"
 
 enum { HOUR_MS = 3600 * 1000 };
 

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "bridge/audits_checkpoint.h"
-#include "bridge/results.h"
+#include "bridge/audits/checkpoint.h"
+#include "bridge/triggers/results.h"
 #include "tests/support/files.h"
 
 #define FORMATS FERRY_TEST_DATA "/formats/"

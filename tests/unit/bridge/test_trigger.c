@@ -1,7 +1,7 @@
 /* A call without sockets: what is refused, in which order; what becomes data, an id, an event; what an answer says. */
 #include "doors.h"
 
-#include "bridge/trigger.h"
+#include "bridge/triggers/trigger.h"
 #include "core/derived_key.h"
 
 #define SCRIPT DOORS_SECRET

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "bridge/trigger_backoff.h"
+#include "bridge/triggers/backoff.h"
 
 static int set_up(void **state)
 {

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "bridge/trigger_recent.h"
+#include "bridge/triggers/recent.h"
 
 enum { WINDOW_MS = 1000 };
 
