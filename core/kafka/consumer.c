@@ -216,6 +216,7 @@ static void try_waiting(struct ferry_consumer *consumer)
 
 static void on_assigned(struct ferry_consumer *consumer, rd_kafka_topic_partition_list_t *partitions)
 {
+    consumer->placed = true;
     consumer->waiting = rd_kafka_topic_partition_list_copy(partitions);
     consumer->look_again_ms = 0;
     try_waiting(consumer);
@@ -265,7 +266,7 @@ struct ferry_consumer *ferry_consumer_new(void)
 void ferry_consumer_free(struct ferry_consumer *consumer)
 {
     ferry_consumer_disown_all(consumer); /* its record goes before the client that it came from */
-    if (consumer->client != NULL)
+    if (consumer->client != NULL && !consumer->half_joined)
         rd_kafka_destroy_flags(consumer->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     if (consumer->subscription != NULL)
         rd_kafka_topic_partition_list_destroy(consumer->subscription);
@@ -370,10 +371,24 @@ static void give_up_all(struct ferry_consumer *consumer, int64_t deadline)
     }
 }
 
-/* Leaves the group, yet does not wait for ever for a coordinator that is away. */
+/* Whether the coordinator knows this client. */
+static bool is_member(const struct ferry_consumer *consumer)
+{
+    char *id = rd_kafka_memberid(consumer->client);
+    bool known = id != NULL && *id != '\0';
+    if (id != NULL)
+        rd_kafka_mem_free(consumer->client, id);
+    return known;
+}
+
+/* Leaves the group, yet does not wait for ever for a coordinator that is away. A client that has joined a group (first
+ * step) and was never told its partitions (second step) cannot be freed: librdkafka 2.0.2 asserts that the assignor has
+ * a state, which only the second step makes (rd_kafka_sticky_assignor_state_destroy). Such a client leaves the group
+ * and stays in memory, unused, until the program ends, which it mostly does anyway: somebody stopped it at once. */
 static void leave_group(struct ferry_consumer *consumer)
 {
     int64_t deadline = ferry_clock_mono_ms() + LEAVE_MS;
+    bool joining = !consumer->placed && is_member(consumer);
     give_up_all(consumer, deadline);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer->client);
     rd_kafka_error_t *failed = rd_kafka_consumer_close_queue(consumer->client, queue);
@@ -387,6 +402,7 @@ static void leave_group(struct ferry_consumer *consumer)
     if (failed != NULL)
         rd_kafka_error_destroy(failed);
     rd_kafka_queue_destroy(queue);
+    consumer->half_joined = joining && !consumer->placed;
 }
 
 void ferry_consumer_close(struct ferry_consumer *consumer)

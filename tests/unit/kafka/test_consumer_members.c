@@ -109,6 +109,29 @@ static void leaving_does_not_wait_for_a_broker_that_is_away(void **state)
     cluster_stop(cluster);
 }
 
+/* Left between JoinGroup and SyncGroup: librdkafka's own assertion ended the process. */
+static void leaving_in_the_middle_of_joining_is_survived(void **state)
+{
+    (void)state;
+    enum { SYNC_GROUP = 14, SYNC_TAKES_MS = 5000 };
+    struct cluster *cluster = cluster_start();
+    cluster_topic(cluster, "events", 1);
+    cluster_fill(cluster, "events", 0, 0, 9);
+    rd_kafka_mock_broker_push_request_error_rtts(cluster->mock, 1, SYNC_GROUP, (size_t)1, RD_KAFKA_RESP_ERR_NO_ERROR,
+                                                 SYNC_TAKES_MS);
+    struct member member;
+    join(&member, cluster, "events", FERRY_START_EARLIEST);
+    size_t unasked = 1; /* for the second step */
+    for (int64_t until = ferry_clock_mono_ms() + 20000; unasked > 0 && ferry_clock_mono_ms() < until;) {
+        assert_null(ferry_consumer_poll(member.consumer, 20));
+        rd_kafka_mock_broker_error_stack_cnt(cluster->mock, 1, SYNC_GROUP, &unasked);
+    }
+    assert_int_equal(unasked, 0);
+    leave(&member);
+    assert_int_equal(member.assignments, 0);
+    cluster_stop(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +139,7 @@ int main(void)
         cmocka_unit_test(a_member_without_partitions_is_ready_too),
         cmocka_unit_test(a_member_that_stops_polling_loses_its_partitions),
         cmocka_unit_test(leaving_does_not_wait_for_a_broker_that_is_away),
+        cmocka_unit_test(leaving_in_the_middle_of_joining_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
