@@ -1,7 +1,7 @@
 /* Two threads of our own beside librdkafka's.
  *
- * The reporter waits on librdkafka's main queue. One event there carries the delivery reports of a whole batch, so
- * that `reports_end` comes once for a produce response and not once for a record.
+ * The reporter waits on librdkafka's main queue. One event there carries the delivery reports of a produce response,
+ * which is one partition's. It takes all that have come by then, and says `reports_end` once for all of them.
  *
  * The prober asks for the metadata of the topics we know every two seconds. librdkafka tells when the last broker went
  * away, yet not when one came back or when a connected one has frozen; it also notices a topic that was created, or a
@@ -22,6 +22,7 @@
 
 #include "core/clock.h"
 #include "core/kafka/common.h"
+#include "core/kafka/topic_handles.h"
 #include "core/wait.h"
 
 enum {
@@ -30,11 +31,13 @@ enum {
     SILENCE_MS = 5000, /* without an answer for so long Kafka counts as away */
     BROKEN_RUN = 3,    /* so many sequence errors without a success in between break the producer */
     REPORTER_WAIT_MS = 1000,
+    REPORTS_AT_ONCE = 1000, /* then whoever waits for them is told, more or no more */
 };
 
 struct ferry_producer {
     rd_kafka_t *client;
     rd_kafka_queue_t *reports;
+    struct ferry_topic_handles topics;
     struct ferry_producer_listener listener;
     struct ferry_series *up_gauge;
     struct ferry_series *produce_seconds;
@@ -160,7 +163,8 @@ static void report(struct ferry_producer *producer, const rd_kafka_message_t *me
     producer->listener.report(producer->listener.context, &out);
 }
 
-static void take_reports(struct ferry_producer *producer, rd_kafka_event_t *event)
+/* How many. */
+static size_t take_reports(struct ferry_producer *producer, rd_kafka_event_t *event)
 {
     size_t count = 0;
     bool acknowledged = false;
@@ -170,10 +174,7 @@ static void take_reports(struct ferry_producer *producer, rd_kafka_event_t *even
     }
     if (acknowledged)
         note_answer(producer);
-    if (count > 0 && producer->listener.reports_end != NULL)
-        producer->listener.reports_end(producer->listener.context);
-    /* Last of all: in_flight() == 0 means that every callback has returned. */
-    atomic_fetch_sub(&producer->in_flight, count);
+    return count;
 }
 
 static void take_error(struct ferry_producer *producer, rd_kafka_event_t *event)
@@ -185,18 +186,43 @@ static void take_error(struct ferry_producer *producer, rd_kafka_event_t *event)
         set_up(producer, false);
 }
 
+/* How many reports it carried. */
+static size_t take_event(struct ferry_producer *producer, rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
+        count = take_reports(producer, event);
+    else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
+        take_error(producer, event);
+    rd_kafka_event_destroy(event);
+    return count;
+}
+
+/* This one, and what has come since. */
+static size_t take_events(struct ferry_producer *producer, rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    while (event != NULL) {
+        count += take_event(producer, event);
+        event = count < REPORTS_AT_ONCE ? rd_kafka_queue_poll(producer->reports, 0) : NULL;
+    }
+    return count;
+}
+
+static void end_reports(struct ferry_producer *producer, size_t count)
+{
+    if (count > 0 && producer->listener.reports_end != NULL)
+        producer->listener.reports_end(producer->listener.context);
+    /* Last of all: in_flight() == 0 means that every callback has returned. */
+    atomic_fetch_sub(&producer->in_flight, count);
+}
+
 static void *run_reporter(void *context)
 {
     struct ferry_producer *producer = context;
     while (!atomic_load(&producer->reporter_stop)) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(producer->reports, REPORTER_WAIT_MS);
-        if (event == NULL)
-            continue;
-        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
-            take_reports(producer, event);
-        else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
-            take_error(producer, event);
-        rd_kafka_event_destroy(event);
+        end_reports(producer, take_events(producer, event));
     }
     return NULL;
 }
@@ -229,9 +255,18 @@ static void *bytes_of(struct ferry_slice slice)
     return (void *)(uintptr_t)slice.ptr;
 }
 
-static enum ferry_code produce(struct ferry_producer *producer, const struct ferry_record *record, const char *topic,
-                               int32_t partition, void *tag, struct ferry_error *error)
+static enum ferry_code refuse(const struct ferry_record *record, rd_kafka_resp_err_t why, struct ferry_error *error)
 {
+    return ferry_fail(error, ferry_kafka_code(why), "%.*s: %s", FERRY_SLICE_ARGS(record->topic), rd_kafka_err2str(why));
+}
+
+static enum ferry_code produce(struct ferry_producer *producer, const struct ferry_record *record, int32_t partition,
+                               void *tag, struct ferry_error *error)
+{
+    rd_kafka_resp_err_t refused;
+    rd_kafka_topic_t *topic = ferry_topic_handle(&producer->topics, record->topic, &refused);
+    if (topic == NULL)
+        return refuse(record, refused, error);
     bool failed;
     rd_kafka_headers_t *headers = make_headers(record, &failed);
     if (failed)
@@ -239,29 +274,27 @@ static enum ferry_code produce(struct ferry_producer *producer, const struct fer
     atomic_fetch_add(&producer->in_flight, 1);
     /* Not rd_kafka_produceva: in 2.0.2 it frees the headers twice when the partition does not exist. And not with
      * rd_kafka_producev's macros, which are GNU statement expressions. */
-    rd_kafka_resp_err_t refused = rd_kafka_producev(
-        producer->client, RD_KAFKA_VTYPE_TOPIC, topic, RD_KAFKA_VTYPE_PARTITION, partition, RD_KAFKA_VTYPE_MSGFLAGS, 0,
-        RD_KAFKA_VTYPE_KEY, bytes_of(record->key), record->key.len, RD_KAFKA_VTYPE_VALUE, bytes_of(record->value),
-        record->value.len, RD_KAFKA_VTYPE_HEADERS, headers, RD_KAFKA_VTYPE_OPAQUE, tag, RD_KAFKA_VTYPE_END);
+    refused = rd_kafka_producev(producer->client, RD_KAFKA_VTYPE_RKT, topic, RD_KAFKA_VTYPE_PARTITION, partition,
+                                RD_KAFKA_VTYPE_MSGFLAGS, 0, RD_KAFKA_VTYPE_KEY, bytes_of(record->key), record->key.len,
+                                RD_KAFKA_VTYPE_VALUE, bytes_of(record->value), record->value.len,
+                                RD_KAFKA_VTYPE_HEADERS, headers, RD_KAFKA_VTYPE_OPAQUE, tag, RD_KAFKA_VTYPE_END);
     if (!refused)
         return FERRY_OK;
     atomic_fetch_sub(&producer->in_flight, 1);
     if (headers != NULL)
         rd_kafka_headers_destroy(headers);
-    return ferry_fail(error, ferry_kafka_code(refused), "%s: %s", topic, rd_kafka_err2str(refused));
+    return refuse(record, refused, error);
 }
 
 enum ferry_code ferry_producer_send_to(struct ferry_producer *producer, const struct ferry_record *record,
                                        int32_t partition, void *tag, struct ferry_error *error)
 {
-    char topic[256];
-    if (record->topic.len == 0 || record->topic.len >= sizeof topic)
+    enum { NAME_MAX_BYTES = 255 };
+    if (record->topic.len == 0 || record->topic.len > NAME_MAX_BYTES)
         return ferry_fail(error, FERRY_TOPIC_UNKNOWN, "a topic's name has 1 to 249 characters");
-    memcpy(topic, record->topic.ptr, record->topic.len);
-    topic[record->topic.len] = '\0';
     if (atomic_load(&producer->broken))
         return ferry_fail(error, FERRY_KAFKA_FATAL, "the producer is broken and has to be replaced");
-    return produce(producer, record, topic, partition, tag, error);
+    return produce(producer, record, partition, tag, error);
 }
 
 enum ferry_code ferry_producer_send(struct ferry_producer *producer, const struct ferry_record *record, void *tag,
@@ -299,6 +332,7 @@ static enum ferry_code make_client(struct ferry_properties common, struct ferry_
 static void free_parts(struct ferry_producer *producer)
 {
     rd_kafka_queue_destroy(producer->reports);
+    ferry_topic_handles_done(&producer->topics);
     rd_kafka_destroy(producer->client);
     pthread_cond_destroy(&producer->changed);
     pthread_mutex_destroy(&producer->lock);
@@ -349,6 +383,7 @@ enum ferry_code ferry_producer_open(struct ferry_properties common, struct ferry
     }
     producer->client = client;
     producer->reports = rd_kafka_queue_get_main(client);
+    ferry_topic_handles_init(&producer->topics, client);
     producer->listener = *listener;
     pthread_mutex_init(&producer->lock, NULL);
     ferry_condition_init(&producer->changed);
