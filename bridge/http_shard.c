@@ -3,6 +3,9 @@
  *
  *   wait for the daemon's epoll or for the eventfd → resume what has been settled → MHD_run → deadlines → lingering
  *
+ * It waits with poll(2): an epoll that held the daemon's would be told of each event of each connection as it happens,
+ * and not just once, when somebody waits.
+ *
  * Connections are resumed here, just before MHD_run: 0.9.75 loses a resume that comes from another thread.
  * libmicrohttpd's own timeout watches inactivity alone, so that one byte a second lives for ever, and suspended
  * connections have none. So it is off, and every connection is on the list of its state with a deadline of ours. A
@@ -12,7 +15,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -349,13 +351,11 @@ static int round_timeout(struct ferry_shard *shard)
 
 static void wait_for_work(struct ferry_shard *shard)
 {
-    struct epoll_event events[2];
-    int ready = epoll_wait(shard->epoll_fd, events, 2, round_timeout(shard));
-    for (int i = 0; i < ready; i++) {
-        uint64_t wakes;
-        if (events[i].data.fd == shard->wake_fd)
-            (void)!read(shard->wake_fd, &wakes, sizeof wakes);
-    }
+    struct pollfd sources[] = {{.fd = shard->wake_fd, .events = POLLIN}, {.fd = shard->epoll_fd, .events = POLLIN}};
+    uint64_t wakes;
+    (void)poll(sources, 2, round_timeout(shard));
+    if (sources[0].revents != 0)
+        (void)!read(shard->wake_fd, &wakes, sizeof wakes);
     shard->now_ms = ferry_clock_mono_ms();
 }
 
@@ -374,6 +374,7 @@ static void *run(void *context)
     struct ferry_shard *shard = context;
     while (!is_drained(shard)) {
         wait_for_work(shard);
+        ferry_log_gather();
         resume_settled(shard);
         ferry_long_tend(shard);
         ferry_request_tend_twins(shard);
@@ -383,6 +384,7 @@ static void *run(void *context)
         read_lingering(shard);
         if (atomic_load(&shard->http->draining))
             drain(shard);
+        ferry_log_write_gathered();
     }
     MHD_stop_daemon(shard->daemon);
     shard->daemon = NULL;
@@ -464,12 +466,6 @@ static struct MHD_Daemon *start_daemon(struct ferry_shard *shard)
                             MHD_OPTION_ARRAY, shard->http->tls != NULL ? secure : plain, MHD_OPTION_END);
 }
 
-static bool watch(struct ferry_shard *shard, int fd)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    return fd >= 0 && epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
 static enum ferry_code fail(struct ferry_error *error, const char *what)
 {
     return ferry_fail(error, FERRY_SYSTEM, "the ingress cannot start: %s: %s", what, strerror(errno));
@@ -477,19 +473,17 @@ static enum ferry_code fail(struct ferry_error *error, const char *what)
 
 static enum ferry_code start_parts(struct ferry_shard *shard, struct ferry_error *error)
 {
-    shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     ferry_outlet_init(&shard->outlet, shard->wake_fd);
-    if (shard->epoll_fd < 0 || shard->wake_fd < 0 || !watch(shard, shard->wake_fd))
-        return fail(error, "epoll");
+    if (shard->wake_fd < 0)
+        return fail(error, "eventfd");
     shard->admit = ferry_admit_thread_new();
     if (shard->admit == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     shard->daemon = start_daemon(shard);
     if (shard->daemon == NULL)
         return fail(error, "libmicrohttpd");
-    if (!watch(shard, MHD_get_daemon_info(shard->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd))
-        return fail(error, "epoll");
+    shard->epoll_fd = MHD_get_daemon_info(shard->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     atomic_fetch_add(&shard->http->running, 1);
     int failed = pthread_create(&shard->thread, NULL, run, shard);
     if (failed) {
@@ -529,7 +523,7 @@ void ferry_shard_done(struct ferry_shard *shard)
         (void)close(shard->lingering[i].fd);
     ferry_admit_thread_free(shard->admit);
     ferry_outlet_done(&shard->outlet);
-    const int fds[] = {shard->listen_fd, shard->epoll_fd, shard->wake_fd};
+    const int fds[] = {shard->listen_fd, shard->wake_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (fds[i] >= 0)
             (void)close(fds[i]);

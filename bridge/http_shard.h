@@ -92,7 +92,7 @@ struct ferry_shard {
     pthread_t thread;
     bool started;
     int listen_fd;
-    int epoll_fd; /* holds the daemon's and wake_fd */
+    int epoll_fd; /* the daemon's */
     int wake_fd;
     struct ferry_outlet outlet;
     struct ferry_admit_thread *admit;

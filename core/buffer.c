@@ -55,6 +55,12 @@ static bool reserve(struct ferry_buffer *buffer, size_t more)
     return true;
 }
 
+void ferry_buffer_reserve(struct ferry_buffer *buffer, size_t more)
+{
+    if (reserve(buffer, more))
+        buffer->ptr[buffer->len] = '\0';
+}
+
 void ferry_buffer_add(struct ferry_buffer *buffer, struct ferry_slice bytes)
 {
     if (!reserve(buffer, bytes.len))

@@ -24,6 +24,8 @@ void ferry_buffer_init(struct ferry_buffer *buffer, size_t max_bytes);
 void ferry_buffer_done(struct ferry_buffer *buffer);
 /* The same for a secret: its bytes are overwritten before. */
 void ferry_buffer_wipe(struct ferry_buffer *buffer);
+/* Room for `more` bytes beside those that it has, at once instead of step by step. */
+void ferry_buffer_reserve(struct ferry_buffer *buffer, size_t more);
 /* Empties, keeps the memory. */
 void ferry_buffer_clear(struct ferry_buffer *buffer);
 

@@ -1,13 +1,14 @@
 #include "core/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
 #include "core/buffer.h"
 #include "core/clock.h"
 
-enum { LINE_MAX_BYTES = 16 * 1024 };
+enum { LINE_MAX_BYTES = 16 * 1024, LINE_BYTES = 1024 };
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -15,6 +16,13 @@ static const char *program_name = "ferry";
 static enum ferry_log_format line_format = FERRY_LOG_JSON;
 static _Atomic int least_level = FERRY_LOG_INFO;
 static atomic_bool events_wanted = true;
+
+/* Whole lines of a thread. A pipe takes so many bytes at once without mixing in those of another process. */
+static _Thread_local struct {
+    bool on;
+    size_t len;
+    char bytes[PIPE_BUF];
+} gathered;
 
 void ferry_log_setup(const char *program, enum ferry_log_format format, enum ferry_log_level least)
 {
@@ -61,7 +69,9 @@ static void add_json_member(struct ferry_buffer *line, const char *name, struct 
 static void add_json_line(struct ferry_buffer *line, enum ferry_log_level level, const char *time, const char *message,
                           const struct ferry_field *fields)
 {
-    ferry_buffer_printf(line, "{\"ts\":\"%s\"", time);
+    ferry_buffer_add_text(line, "{\"ts\":\"");
+    ferry_buffer_add_text(line, time);
+    ferry_buffer_add_char(line, '"');
     add_json_member(line, "level", ferry_slice_from(level_names[level]));
     add_json_member(line, "program", ferry_slice_from(program_name));
     add_json_member(line, "msg", ferry_slice_from(message));
@@ -113,14 +123,44 @@ static void add_text_line(struct ferry_buffer *line, enum ferry_log_level level,
     ferry_buffer_add_char(line, '\n');
 }
 
-/* One write a line, so that lines of threads and of processes that share a file never mix. What stderr does not take
- * is lost: a log that blocks or fails must not stop the traffic. */
-static void write_line(const struct ferry_buffer *line)
+/* One write for whole lines, so that lines of threads and of processes that share a file never mix. What stderr does
+ * not take is lost: a log that blocks or fails must not stop the traffic. */
+static void write_lines(const char *bytes, size_t len)
 {
     ssize_t written;
     do
-        written = write(STDERR_FILENO, line->ptr, line->len);
+        written = write(STDERR_FILENO, bytes, len);
     while (written < 0 && errno == EINTR);
+}
+
+static void write_kept(void)
+{
+    if (gathered.len > 0)
+        write_lines(gathered.bytes, gathered.len);
+    gathered.len = 0;
+}
+
+static void put_line(const struct ferry_buffer *line)
+{
+    if (gathered.len + line->len > sizeof gathered.bytes)
+        write_kept();
+    if (!gathered.on || line->len > sizeof gathered.bytes) {
+        write_lines(line->ptr, line->len);
+        return;
+    }
+    memcpy(gathered.bytes + gathered.len, line->ptr, line->len);
+    gathered.len += line->len;
+}
+
+void ferry_log_gather(void)
+{
+    gathered.on = true;
+}
+
+void ferry_log_write_gathered(void)
+{
+    gathered.on = false;
+    write_kept();
 }
 
 void ferry_log(enum ferry_log_level level, const char *message, const struct ferry_field *fields)
@@ -131,6 +171,7 @@ void ferry_log(enum ferry_log_level level, const char *message, const struct fer
     ferry_time_format(ferry_clock_wall_ms(), time);
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer line;
     ferry_buffer_init(&line, LINE_MAX_BYTES);
+    ferry_buffer_reserve(&line, LINE_BYTES);
     void (*add)(struct ferry_buffer *, enum ferry_log_level, const char *, const char *, const struct ferry_field *) =
         line_format == FERRY_LOG_JSON ? add_json_line : add_text_line;
     add(&line, level, time, message, fields);
@@ -139,5 +180,5 @@ void ferry_log(enum ferry_log_level level, const char *message, const struct fer
         add(&line, level, time, message, FERRY_FIELDS(ferry_text("note", "fields left out: the line was too long")));
     }
     if (!line.failed)
-        write_line(&line);
+        put_line(&line);
 }

@@ -1,7 +1,7 @@
 /* The log: one JSON object a line on stderr, or text for people (`--log-format text`).
  *
  * Programs log; library code in core/ does not, but at debug level. Never hand it a body, a secret, a token or a full
- * e-mail address; control characters are escaped here. A line is written with one write(2), from any thread.
+ * e-mail address; control characters are escaped here. A line is never cut in two by two writes; from any thread.
  *
  *   ferry_log(FERRY_LOG_INFO, "listening", FERRY_FIELDS(ferry_text("address", address), ferry_number("shards", n)));
  */
@@ -56,5 +56,9 @@ bool ferry_log_wants_events(void);
 /* "debug info warn error" to the level; false for another word. */
 bool ferry_log_level_parse(const char *word, enum ferry_log_level *level);
 void ferry_log(enum ferry_log_level level, const char *message, const struct ferry_field *fields);
+/* Between these two calls the lines of this thread are kept, and then written many at a time: for a loop whose round
+ * may write a line for each event. What is kept when the process is killed is lost. */
+void ferry_log_gather(void);
+void ferry_log_write_gathered(void);
 
 #endif

@@ -171,6 +171,64 @@ static void lines_of_threads_do_not_mix(void **state)
     assert_int_equal(count, THREADS * LINES);
 }
 
+static off_t written_to(int fd)
+{
+    return lseek(fd, 0, SEEK_CUR);
+}
+
+/* Two short lines, which wait, and one that is larger than what is kept: it takes those before it along. */
+static void log_gathered(void)
+{
+    char text[6000];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    ferry_log_setup("ferry-test", FERRY_LOG_JSON, FERRY_LOG_INFO);
+    ferry_log_gather();
+    ferry_log(FERRY_LOG_INFO, "0", FERRY_NO_FIELDS);
+    ferry_log(FERRY_LOG_WARN, "1", FERRY_NO_FIELDS);
+    assert_int_equal(written_to(STDERR_FILENO), 0);
+    ferry_log(FERRY_LOG_INFO, "2", FERRY_FIELDS(ferry_text("text", text)));
+    assert_true(written_to(STDERR_FILENO) > 6000);
+    off_t before = written_to(STDERR_FILENO);
+    ferry_log(FERRY_LOG_INFO, "3", FERRY_NO_FIELDS);
+    assert_int_equal(written_to(STDERR_FILENO), before);
+    ferry_log_write_gathered();
+    assert_true(written_to(STDERR_FILENO) > before);
+    ferry_log(FERRY_LOG_INFO, "4", FERRY_NO_FIELDS);
+}
+
+static void lines_that_are_gathered_come_whole_and_in_order(void **state)
+{
+    (void)state;
+    const char *at = capture(log_gathered);
+    int count = 0;
+    for (const char *end; (end = strchr(at, '\n')) != NULL; at = end + 1, count++) {
+        json_t *object = json_loadb(at, (size_t)(end - at), 0, NULL);
+        assert_non_null(object);
+        assert_int_equal(json_string_value(json_object_get(object, "msg"))[0], '0' + count);
+        json_decref(object);
+    }
+    assert_int_equal(count, 5);
+}
+
+/* More than is kept, so that it is written on the way. */
+static void log_much_gathered(void)
+{
+    ferry_log_setup("ferry-test", FERRY_LOG_JSON, FERRY_LOG_INFO);
+    ferry_log_gather();
+    (void)log_many(NULL);
+    ferry_log_write_gathered();
+}
+
+static void what_is_gathered_is_never_lost(void **state)
+{
+    (void)state;
+    int count = 0;
+    for (const char *at = capture(log_much_gathered); (at = strchr(at, '\n')) != NULL; at++)
+        count++;
+    assert_int_equal(count, LINES);
+}
+
 static void a_level_has_four_words(void **state)
 {
     enum ferry_log_level level = FERRY_LOG_ERROR;
@@ -192,6 +250,8 @@ int main(void)
         cmocka_unit_test(control_characters_never_reach_a_terminal),
         cmocka_unit_test(a_line_that_is_too_long_still_says_what_happened),
         cmocka_unit_test(lines_of_threads_do_not_mix),
+        cmocka_unit_test(lines_that_are_gathered_come_whole_and_in_order),
+        cmocka_unit_test(what_is_gathered_is_never_lost),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }
