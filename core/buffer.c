@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/plain.h"
 #include "core/utf8.h"
 
 void ferry_buffer_init(struct ferry_buffer *buffer, size_t max_bytes)
@@ -111,25 +112,37 @@ static void add_json_escape(struct ferry_buffer *buffer, unsigned char c)
     }
 }
 
+/* How much of the text a JSON string may hold as it stands: printable ASCII and valid UTF-8; DEL is escaped, too. */
+static size_t plain_bytes(const char *at, const char *end)
+{
+    const char *begin = at;
+    for (;;) {
+        const char *plain = ferry_plain_end(at, end);
+        const char *del = memchr(at, 0x7f, (size_t)(plain - at));
+        at = del != NULL ? del : plain;
+        size_t len = at < end && (unsigned char)*at >= 0x80 ? ferry_utf8_sequence(at, (size_t)(end - at)) : 0;
+        if (len == 0)
+            return (size_t)(at - begin);
+        at += len;
+    }
+}
+
 void ferry_buffer_add_json_string(struct ferry_buffer *buffer, struct ferry_slice text)
 {
     ferry_buffer_add_char(buffer, '"');
-    size_t plain = 0; /* start of the run that is copied as it stands */
-    for (size_t at = 0; at < text.len;) {
-        unsigned char c = (unsigned char)text.ptr[at];
-        size_t len = ferry_utf8_sequence(text.ptr + at, text.len - at);
-        if (len > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
-            at += len;
-            continue;
-        }
-        ferry_buffer_add(buffer, ferry_slice_of(text.ptr + plain, at - plain));
-        if (len == 0)
+    const char *at = text.ptr, *end = at != NULL ? at + text.len : at;
+    while (at != end) {
+        size_t plain = plain_bytes(at, end);
+        ferry_buffer_add(buffer, ferry_slice_of(at, plain));
+        at += plain;
+        if (at == end)
+            break;
+        unsigned char c = (unsigned char)*at++;
+        if (c >= 0x80)
             ferry_buffer_add_text(buffer, "\xEF\xBF\xBD");
         else
             add_json_escape(buffer, c);
-        plain = ++at;
     }
-    ferry_buffer_add(buffer, ferry_slice_of(text.ptr + plain, text.len - plain));
     ferry_buffer_add_char(buffer, '"');
 }
 

@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "core/hex.h"
+#include "core/plain.h"
 #include "core/utf8.h"
 
 /* How the scanner works
@@ -19,6 +20,8 @@ struct scanner {
     uint64_t objects[FERRY_JSON_DEPTH / 64]; /* bit d: the bracket that opened level d + 1 is a `{` */
     struct ferry_json levels[2];             /* the value that is being read at level 0 and 1 */
     struct ferry_json_member name;           /* the name in front of it */
+    struct ferry_slice wanted;               /* the one member that is sought; absent: none */
+    bool found;                              /* it is the one at level 1 */
     struct ferry_arena *arena;               /* NULL: members are not wanted */
     struct ferry_json_parts parts;
     size_t capacity;
@@ -65,25 +68,6 @@ static bool take(struct scanner *s, char c)
 
 /* ---- scalars ---- */
 
-/* The first byte from `at` on that is not a printable ASCII character of a string: a quote, a backslash, a control or
- * a byte above 127. Eight bytes at a time: in `special` the high bit of each such byte is set (a borrow may set it in
- * bytes after the first special one as well, which costs nothing: the byte loop looks again). */
-static const char *skip_plain(const char *at, const char *end)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones * 0x80;
-    for (; end - at >= 8; at += 8) {
-        uint64_t word;
-        memcpy(&word, at, sizeof word);
-        uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
-        uint64_t special = word | (word - ones * 0x20) | (quote - ones) | (backslash - ones);
-        if ((special & highs) != 0)
-            break;
-    }
-    while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x80 && *at != '"' && *at != '\\')
-        at++;
-    return at;
-}
-
 static enum ferry_code scan_escape(struct scanner *s)
 {
     s->at++; /* the backslash */
@@ -105,7 +89,7 @@ static enum ferry_code scan_string(struct scanner *s, bool *escaped)
     *escaped = false;
     s->at++;
     for (;;) {
-        s->at = skip_plain(s->at, s->end);
+        s->at = ferry_plain_end(s->at, s->end);
         if (s->at == s->end)
             return expected(s, "the closing quote of a string");
         if (take(s, '"'))
@@ -155,6 +139,65 @@ static enum ferry_code scan_word(struct scanner *s, const char *word)
         return expected(s, "a value");
     s->at += len;
     return FERRY_OK;
+}
+
+/* ---- names; strings of an accepted text ---- */
+
+static unsigned four_hex(const char *at)
+{
+    unsigned value = 0;
+    for (int i = 0; i < 4; i++)
+        value = value << 4 | (unsigned)ferry_hex_digit(at[i]);
+    return value;
+}
+
+/* Writes the character of the escape at `*at` (a backslash) and moves past it; returns its length, 0 for a lone
+ * surrogate. */
+static size_t read_escape(const char **at, const char *end, char out[4])
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    char letter = (*at)[1];
+    if (letter != 'u') {
+        out[0] = to[strchr(from, letter) - from];
+        *at += 2;
+        return 1;
+    }
+    unsigned unit = four_hex(*at + 2);
+    *at += 6;
+    if (unit < 0xD800 || unit > 0xDFFF)
+        return ferry_utf8_encode(unit, out);
+    if (unit > 0xDBFF || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
+        return 0;
+    unsigned low = four_hex(*at + 2);
+    if (low < 0xDC00 || low > 0xDFFF)
+        return 0;
+    *at += 6;
+    return ferry_utf8_encode(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00), out);
+}
+
+/* Is `escaped`, unescaped, this text? */
+static bool unescapes_to(struct ferry_slice escaped, struct ferry_slice text)
+{
+    const char *at = escaped.ptr, *end = escaped.ptr + escaped.len;
+    while (at < end) {
+        char character[4] = {*at};
+        size_t len = 1;
+        if (*at == '\\')
+            len = read_escape(&at, end, character);
+        else
+            at++;
+        if (len == 0 || len > text.len || memcmp(character, text.ptr, len) != 0)
+            return false;
+        text = ferry_slice_skip(text, len);
+    }
+    return text.len == 0;
+}
+
+static bool is_named(const struct ferry_json_member *member, struct ferry_slice name)
+{
+    if (member->name.ptr == NULL)
+        return false;
+    return member->name_escaped ? unescapes_to(member->name, name) : ferry_slice_equal(member->name, name);
 }
 
 /* ---- structure ---- */
@@ -207,6 +250,7 @@ static enum ferry_code value_ends(struct scanner *s)
         return FERRY_OK;
     struct ferry_slice *text = &s->levels[s->depth].text;
     text->len = (size_t)(s->at - text->ptr);
+    s->found |= s->depth == 1 && s->wanted.ptr != NULL && is_named(&s->name, s->wanted);
     return s->depth == 1 && s->arena != NULL ? add_member(s) : FERRY_OK;
 }
 
@@ -289,7 +333,7 @@ static enum ferry_code scan_text(struct scanner *s)
         enum ferry_code code = scan_value(s, &opened);
         if (code == FERRY_OK)
             code = close_brackets(s, &closed);
-        if (code != FERRY_OK || s->depth == 0)
+        if (code != FERRY_OK || s->depth == 0 || s->found)
             return code;
         bool first = opened && !closed; /* of its array or object: no comma before it */
         if (!first && !take(s, ','))
@@ -324,69 +368,29 @@ enum ferry_code ferry_json_open(struct ferry_json value, struct ferry_arena *are
     return ferry_json_scan(value.text, arena, &value, parts, error);
 }
 
-/* ---- strings of an accepted text ---- */
-
-static unsigned four_hex(const char *at)
-{
-    unsigned value = 0;
-    for (int i = 0; i < 4; i++)
-        value = value << 4 | (unsigned)ferry_hex_digit(at[i]);
-    return value;
-}
-
-/* Writes the character of the escape at `*at` (a backslash) and moves past it; returns its length, 0 for a lone
- * surrogate. */
-static size_t read_escape(const char **at, const char *end, char out[4])
-{
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    char letter = (*at)[1];
-    if (letter != 'u') {
-        out[0] = to[strchr(from, letter) - from];
-        *at += 2;
-        return 1;
-    }
-    unsigned unit = four_hex(*at + 2);
-    *at += 6;
-    if (unit < 0xD800 || unit > 0xDFFF)
-        return ferry_utf8_encode(unit, out);
-    if (unit > 0xDBFF || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
-        return 0;
-    unsigned low = four_hex(*at + 2);
-    if (low < 0xDC00 || low > 0xDFFF)
-        return 0;
-    *at += 6;
-    return ferry_utf8_encode(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00), out);
-}
-
-/* Is `escaped`, unescaped, this text? */
-static bool unescapes_to(struct ferry_slice escaped, struct ferry_slice text)
-{
-    const char *at = escaped.ptr, *end = escaped.ptr + escaped.len;
-    while (at < end) {
-        char character[4] = {*at};
-        size_t len = 1;
-        if (*at == '\\')
-            len = read_escape(&at, end, character);
-        else
-            at++;
-        if (len == 0 || len > text.len || memcmp(character, text.ptr, len) != 0)
-            return false;
-        text = ferry_slice_skip(text, len);
-    }
-    return text.len == 0;
-}
+/* ---- parts of an accepted text ---- */
 
 const struct ferry_json_member *ferry_json_find(const struct ferry_json_parts *parts, const char *name)
 {
     struct ferry_slice wanted = ferry_slice_from(name);
-    for (size_t i = 0; i < parts->count; i++) {
-        const struct ferry_json_member *item = &parts->items[i];
-        if (item->name.ptr == NULL)
-            continue;
-        if (item->name_escaped ? unescapes_to(item->name, wanted) : ferry_slice_equal(item->name, wanted))
-            return item;
-    }
+    for (size_t i = 0; i < parts->count; i++)
+        if (is_named(&parts->items[i], wanted))
+            return &parts->items[i];
     return NULL;
+}
+
+bool ferry_json_seek(struct ferry_slice object, const char *name, struct ferry_json *value)
+{
+    struct ferry_error error;
+    struct scanner s = {.begin = object.ptr,
+                        .at = object.ptr,
+                        .end = object.ptr + object.len,
+                        .wanted = ferry_slice_from(name),
+                        .error = &error};
+    if (scan_text(&s) != FERRY_OK || !s.found)
+        return false;
+    *value = s.levels[1];
+    return true;
 }
 
 static enum ferry_code unescape(struct ferry_slice escaped, struct ferry_arena *arena, struct ferry_slice *out,

@@ -56,6 +56,10 @@ FERRY_NODISCARD enum ferry_code ferry_json_open(struct ferry_json value, struct 
 /* The first member of that name, or NULL. Escaped names are compared unescaped. */
 const struct ferry_json_member *ferry_json_find(const struct ferry_json_parts *parts, const char *name);
 
+/* The first member of that name of an object that a scan has already accepted; what is behind it is not looked at.
+ * False if there is none, or if the value is no object. */
+bool ferry_json_seek(struct ferry_slice object, const char *name, struct ferry_json *value);
+
 /* The characters of a string value as UTF-8: a slice of the text itself when nothing was escaped, else in the arena.
  * Fails with FERRY_JSON_INVALID on a lone surrogate. */
 FERRY_NODISCARD enum ferry_code ferry_json_unescape(struct ferry_json string, struct ferry_arena *arena,

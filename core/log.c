@@ -58,11 +58,12 @@ bool ferry_log_level_parse(const char *word, enum ferry_log_level *level)
     return false;
 }
 
+/* Names are words of the source: there is nothing to escape. */
 static void add_json_member(struct ferry_buffer *line, const char *name, struct ferry_slice value)
 {
-    ferry_buffer_add_char(line, ',');
-    ferry_buffer_add_json_string(line, ferry_slice_from(name));
-    ferry_buffer_add_char(line, ':');
+    ferry_buffer_add(line, FERRY_SLICE(",\""));
+    ferry_buffer_add_text(line, name);
+    ferry_buffer_add(line, FERRY_SLICE("\":"));
     ferry_buffer_add_json_string(line, value);
 }
 

@@ -14,11 +14,12 @@ static bool is_allowed(char c)
 /* Each character that Kafka forbids becomes one '-', however many bytes it has. */
 static void add_to_topic(struct ferry_buffer *topic, struct ferry_slice text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        bool continuation = ((unsigned char)text.ptr[i] & 0xC0) == 0x80;
-        if (is_allowed(text.ptr[i]))
-            ferry_buffer_add_char(topic, text.ptr[i]);
-        else if (!continuation)
+    for (size_t i = 0, allowed; i < text.len; i++) {
+        for (allowed = i; i < text.len && is_allowed(text.ptr[i]);)
+            i++;
+        ferry_buffer_add(topic, ferry_slice_of(text.ptr + allowed, i - allowed));
+        bool continuation = i < text.len && ((unsigned char)text.ptr[i] & 0xC0) == 0x80;
+        if (i < text.len && !continuation)
             ferry_buffer_add_char(topic, '-');
     }
 }
@@ -37,8 +38,9 @@ static void expand(const char *template, struct ferry_slice canonical, struct fe
         struct ferry_slice text;
     } holes[] = {{"{event}", canonical}, {"{family}", family_of(canonical)}, {"{type}", type}};
     while (*template != '\0') {
-        struct ferry_slice text = ferry_slice_of(template, 1);
-        size_t taken = 1;
+        size_t literal = strcspn(template + 1, "{") + 1; /* up to the next hole, if there is none here */
+        struct ferry_slice text = ferry_slice_of(template, literal);
+        size_t taken = literal;
         for (size_t i = 0; i < sizeof holes / sizeof holes[0]; i++) {
             if (strncmp(template, holes[i].hole, strlen(holes[i].hole)) != 0)
                 continue;
@@ -108,41 +110,32 @@ enum ferry_code ferry_route_topic(const struct ferry_topics_config *topics, cons
 
 /* ---- keys ---- */
 
-/* The text of an id: a non-empty string, or a number as it stands; anything else identifies nothing. */
-static enum ferry_code read_id(const struct ferry_json_parts *parts, struct ferry_arena *arena, struct ferry_slice *id)
+/* The text of an object's id: a non-empty string, or a number as it stands; anything else identifies nothing. */
+static enum ferry_code read_id(struct ferry_slice object, struct ferry_arena *arena, struct ferry_slice *id)
 {
-    const struct ferry_json_member *member = ferry_json_find(parts, "id");
-    if (member == NULL)
+    struct ferry_json member;
+    struct ferry_slice text = {NULL, 0};
+    if (!ferry_json_seek(object, "id", &member))
         return FERRY_OK;
-    if (member->value.type == FERRY_JSON_NUMBER) {
-        *id = member->value.text;
-    } else if (member->value.type == FERRY_JSON_STRING) {
-        struct ferry_slice text = {NULL, 0};
-        if (ferry_json_unescape(member->value, arena, &text, NULL) == FERRY_MEMORY)
-            return FERRY_MEMORY;
-        if (text.len > 0)
-            *id = text;
-    }
+    if (member.type == FERRY_JSON_NUMBER)
+        text = member.text;
+    else if (member.type == FERRY_JSON_STRING && ferry_json_unescape(member, arena, &text, NULL) == FERRY_MEMORY)
+        return FERRY_MEMORY;
+    if (text.len > 0)
+        *id = text;
     return FERRY_OK;
 }
 
 /* `data.id`, in legacy app events `data.attributes.id`; `*id` stays absent where there is none. */
 static enum ferry_code find_data_id(const struct ferry_event *event, struct ferry_arena *arena, struct ferry_slice *id)
 {
-    struct ferry_json data;
-    struct ferry_json_parts parts = {NULL, 0};
+    struct ferry_json attributes;
     if (event->data_kind != FERRY_DATA_JSON)
         return FERRY_OK;
-    enum ferry_code code = ferry_json_scan(event->data, arena, &data, &parts, NULL);
-    if (code == FERRY_OK)
-        code = read_id(&parts, arena, id);
-    const struct ferry_json_member *attributes = ferry_json_find(&parts, "attributes");
-    if (code == FERRY_OK && id->ptr == NULL && attributes != NULL && attributes->value.type == FERRY_JSON_OBJECT) {
-        code = ferry_json_open(attributes->value, arena, &parts, NULL);
-        if (code == FERRY_OK)
-            code = read_id(&parts, arena, id);
-    }
-    return code == FERRY_MEMORY ? code : FERRY_OK;
+    enum ferry_code code = read_id(event->data, arena, id);
+    if (code == FERRY_OK && id->ptr == NULL && ferry_json_seek(event->data, "attributes", &attributes))
+        code = read_id(attributes.text, arena, id);
+    return code;
 }
 
 static enum ferry_code resource_key(const struct ferry_event *event, struct ferry_arena *arena, struct ferry_slice *key)

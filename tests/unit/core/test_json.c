@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "core/json.h"
+#include "core/plain.h"
 #include "tests/support/files.h"
 
 #define SUITE FERRY_TEST_DATA "/jsontestsuite"
@@ -272,6 +273,55 @@ static void no_byte_hides_in_a_word(void **state)
     ferry_arena_done(&arena);
 }
 
+static void a_member_is_sought_no_further_than_needed(void **state)
+{
+    static const struct {
+        const char *object, *found; /* NULL: not there */
+    } cases[] = {
+        {"{\"id\":1}", "1"},
+        {" { \"a\" : {\"id\":2} , \"id\" : \"x\" , \"id\":3 } ", "\"x\""},
+        {"{\"id\":{\"id\":4},\"b\":[]}", "{\"id\":4}"},
+        {"{\"\\u0069d\":[5]}", "[5]"},
+        {"{\"id\":6, what is behind it is not looked at", "6"},
+        {"{\"a\":[{\"id\":7}],\"b\":{\"id\":8}}", NULL},
+        {"[1,\"id\",{\"id\":9}]", NULL},
+        {"{}", NULL},
+        {"\"id\"", NULL},
+        {"{\"i\":1,\"idx\":2,\"ID\":3}", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ferry_json value;
+        bool found = ferry_json_seek(ferry_slice_from(cases[i].object), "id", &value);
+        assert_int_equal(found, cases[i].found != NULL);
+        if (found)
+            assert_text(value.text, cases[i].found);
+    }
+}
+
+/* Every length and place of one byte that is special, in words of eight and in what is left of them. */
+static void a_plain_run_ends_at_the_first_special_byte(void **state)
+{
+    enum { LENGTH = 40 };
+    static const unsigned char specials[] = {0x00, 0x01, 0x1F, '"', '\\', 0x80, 0xFF};
+    (void)state;
+    for (size_t length = 0; length <= LENGTH; length++) {
+        char text[LENGTH + 1];
+        memset(text, 0x7F, sizeof text);
+        assert_ptr_equal(ferry_plain_end(text, text + length), text + length);
+        for (size_t at = 0; at < length; at++)
+            for (size_t i = 0; i < sizeof specials; i++)
+                for (size_t j = 0; j < sizeof specials; j++) {
+                    memset(text, ' ' + (int)((at + i) % 2), sizeof text); /* neighbours that a borrow could reach */
+                    text[length] = '"';
+                    text[at] = (char)specials[i];
+                    if (at + 1 < length)
+                        text[at + 1] = (char)specials[j];
+                    assert_ptr_equal(ferry_plain_end(text, text + length), text + at);
+                }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +337,8 @@ int main(void)
         cmocka_unit_test(no_byte_hides_in_a_word),
         cmocka_unit_test(strings_of_the_suite_are_unescaped_or_refused),
         cmocka_unit_test(the_json_test_suite_is_passed),
+        cmocka_unit_test(a_member_is_sought_no_further_than_needed),
+        cmocka_unit_test(a_plain_run_ends_at_the_first_special_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
