@@ -204,6 +204,7 @@ enum ferry_code ferry_http_start(const struct ferry_http_options *options, struc
     if (http == NULL)
         return ferry_fail(error, FERRY_MEMORY, "out of memory");
     http->options = *options;
+    ferry_body_pool_init(&http->bodies);
     enum ferry_code code = start_parts(http, error);
     if (code != FERRY_OK) {
         ferry_http_drain(http, 0);
@@ -264,5 +265,6 @@ void ferry_http_stop(struct ferry_http *http)
     ferry_tls_close(http->tls);
     ferry_address_counts_free(http->addresses);
     ferry_proxies_done(&http->proxies);
+    ferry_body_pool_done(&http->bodies);
     free(http);
 }

@@ -26,7 +26,7 @@ static void drop(struct ferry_request *request)
     if (atomic_fetch_sub_explicit(&request->references, 1, memory_order_acq_rel) != 1)
         return;
     atomic_fetch_sub(&request->http->body_bytes, request->body.len);
-    ferry_buffer_done(&request->body);
+    ferry_body_pool_give(&request->http->bodies, &request->body);
     ferry_response_done(&request->answer);
     ferry_arena_done(&request->arena);
     ferry_snapshot_drop(request->snapshot);
@@ -276,6 +276,8 @@ static enum MHD_Result take_body(struct ferry_request *request, const char *byte
         return cut(request, too_large(request));
     if (request->discard)
         return MHD_YES;
+    if (request->body.capacity == 0 && request->framing.length > more)
+        ferry_body_pool_take(&request->http->bodies, &request->body, (size_t)request->framing.length);
     if (atomic_fetch_add(&request->http->body_bytes, more) > BODIES_BYTES) {
         atomic_fetch_sub(&request->http->body_bytes, more);
         return cut(request, ferry_fail(&request->error, FERRY_UNAVAILABLE, "too many bodies in memory"));

@@ -6,6 +6,7 @@
 #include <microhttpd.h>
 
 #include "bridge/admit.h"
+#include "bridge/body_pool.h"
 #include "bridge/gate.h"
 #include "bridge/http.h"
 #include "bridge/http_long.h"
@@ -116,8 +117,9 @@ struct ferry_http {
     struct ferry_address_counts *addresses; /* any thread */
     size_t connections_max;                 /* the limit, or what the system's limit of open files allows */
     atomic_size_t connections;              /* of all shards */
-    atomic_size_t body_bytes;               /* of all bodies in memory */
-    atomic_size_t longs;                    /* long answers of all shards */
+    struct ferry_body_pool bodies;
+    atomic_size_t body_bytes; /* of all bodies in memory */
+    atomic_size_t longs;      /* long answers of all shards */
     size_t longs_max;
     struct ferry_series *long_gauges[FERRY_LONG_EVENTS + 1]; /* by enum ferry_long_kind */
     struct ferry_bucket log_bucket;                          /* lines about refused requests */
