@@ -14,6 +14,8 @@
  * Only two levels are recorded: the top value itself (level 0) and its direct members (level 1). Deeper levels are
  * checked and forgotten, so that a megabyte of `data` costs no memory. */
 
+enum { FIRST_MEMBERS = 12 }; /* room for those of an event; of a batch it is taken for each */
+
 struct scanner {
     const char *begin, *at, *end;
     size_t depth;                            /* how many brackets are open */
@@ -230,7 +232,7 @@ static void value_begins(struct scanner *s, enum ferry_json_type type)
 static enum ferry_code add_member(struct scanner *s)
 {
     if (s->parts.count == s->capacity) {
-        size_t capacity = s->capacity == 0 ? 32 : s->capacity * 2;
+        size_t capacity = s->capacity == 0 ? FIRST_MEMBERS : s->capacity * 2;
         struct ferry_json_member *items = ferry_arena_new_array(s->arena, capacity, sizeof *items);
         if (items == NULL)
             return out_of_memory(s->error);
