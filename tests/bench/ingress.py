@@ -24,7 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import measuring  # noqa: E402
 import tables  # noqa: E402
-from players import players  # noqa: E402
+from players import Player, players  # noqa: E402
 from support.kafka import Kafka  # noqa: E402
 from support.process import until  # noqa: E402
 from webhooks import CELLS, types, write_requests  # noqa: E402
@@ -125,6 +125,7 @@ def arguments():
                         help="the peers beside Ferry; mq: PyPI mq-bridge")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4, help="of each run")
+    parser.add_argument("--partitions", type=int, default=6, help="of each topic")
     parser.add_argument("--minutes", type=float, default=30, help="of soak")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="all figures of all runs")
     parser.add_argument("--write", type=pathlib.Path, metavar="FILE.md",
@@ -134,6 +135,7 @@ def arguments():
 
 def main():
     options = arguments()
+    Player.partitions = options.partitions
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ferry-bench-"))
     kafka, crew, results, checks = Kafka(folder / "kafka", extra=RETENTION), [], {}, []
     try:

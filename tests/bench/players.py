@@ -20,6 +20,7 @@ MQ_BRIDGE = "1.2.0"
 
 class Player:
     """One program that takes webhooks; its topics all begin with its name and a full stop."""
+    partitions = 6  # of each topic
     path = "/"
     context = None  # with which its certificate is checked
 
@@ -51,7 +52,7 @@ class Player:
         return f"http{'s' if cell.tls else ''}://127.0.0.1:{self.port}{self.path}"
 
     def make_topics(self, kinds):
-        self.kafka.create_topics(*self.topics(SIX_TYPES), partitions=6)
+        self.kafka.create_topics(*self.topics(SIX_TYPES), partitions=self.partitions)
         rest = set(self.topics(kinds)) - set(self.topics(SIX_TYPES))
         if rest:
             self.kafka.create_topics(*rest)
@@ -108,7 +109,7 @@ class FerryPlayer(Player):
                   "webhooks": [{"path": self.path, "secrets": [{"env": "QLIK_WEBHOOK_SECRET"}]}]}
         if self.certificate:
             bridge["tls"] = {"certificate": str(self.certificate.certificate), "key": str(self.certificate.key)}
-        topics = {"name": self.name + ".{type}", "internal": "internal-" + self.name, "create": "known", "partitions": 6}
+        topics = {"name": self.name + ".{type}", "internal": "internal-" + self.name, "create": "known", "partitions": self.partitions}
         self.ferry = Ferry(folder, {"kafka": self.kafka.client(), "topics": topics, "bridge": bridge})
         self.program = self.child = self.ferry.launch("bridge")
         self.port = self.program.port
