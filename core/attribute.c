@@ -43,10 +43,7 @@ static size_t legal_character(const char *ptr, size_t len)
 /* How many bytes at the front are legal. */
 static size_t legal_prefix(struct ferry_slice text)
 {
-    if (text.len == 0 || (ferry_plain_end(text.ptr, text.ptr + text.len) == text.ptr + text.len &&
-                          memchr(text.ptr, 0x7F, text.len) == NULL))
-        return text.len;
-    size_t at = 0;
+    size_t at = text.len > 0 ? (size_t)(ferry_plain_end(text.ptr, text.ptr + text.len) - text.ptr) : 0;
     for (size_t len; at < text.len && (len = legal_character(text.ptr + at, text.len - at)) > 0;)
         at += len;
     return at;

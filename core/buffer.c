@@ -112,19 +112,15 @@ static void add_json_escape(struct ferry_buffer *buffer, unsigned char c)
     }
 }
 
-/* How much of the text a JSON string may hold as it stands: printable ASCII and valid UTF-8; DEL is escaped, too. */
+/* How much of the text a JSON string may hold as it stands: printable ASCII and valid UTF-8. */
 static size_t plain_bytes(const char *at, const char *end)
 {
     const char *begin = at;
-    for (;;) {
-        const char *plain = ferry_plain_end(at, end);
-        const char *del = memchr(at, 0x7f, (size_t)(plain - at));
-        at = del != NULL ? del : plain;
-        size_t len = at < end && (unsigned char)*at >= 0x80 ? ferry_utf8_sequence(at, (size_t)(end - at)) : 0;
-        if (len == 0)
-            return (size_t)(at - begin);
-        at += len;
+    for (size_t len = 1; len > 0; at += len) {
+        at = ferry_plain_end(at, end);
+        len = at < end && (unsigned char)*at >= 0x80 ? ferry_utf8_sequence(at, (size_t)(end - at)) : 0;
     }
+    return (size_t)(at - begin);
 }
 
 void ferry_buffer_add_json_string(struct ferry_buffer *buffer, struct ferry_slice text)

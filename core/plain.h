@@ -5,11 +5,12 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The first byte from `at` on that a JSON string may not or need not hold as it stands: a quote, a backslash, a
- * control character (not DEL) or a byte above 127; `end` if there is none.
+/* The first byte from `at` on that is not plain: a quote, a backslash, a control character (DEL is one) or a byte above
+ * 127; `end` if there is none.
  *
- * Eight bytes at a time: in `special` the high bit of each such byte is set. A borrow may set it in bytes after the
- * first special one as well; the first one, the lowest in a word of a little-endian machine, is always right. */
+ * Eight bytes at a time: in `special` the high bit of each such byte is set. A borrow or a carry may set it in bytes
+ * after the first special one as well; the first one, the lowest in a word of a little-endian machine, is always right.
+ */
 static inline const char *ferry_plain_end(const char *at, const char *end)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones * 0x80;
@@ -17,7 +18,7 @@ static inline const char *ferry_plain_end(const char *at, const char *end)
         uint64_t word;
         memcpy(&word, at, sizeof word);
         uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
-        uint64_t special = (word | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & highs;
+        uint64_t special = (word | (word + ones) | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & highs;
         if (special == 0)
             continue;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -26,7 +27,7 @@ static inline const char *ferry_plain_end(const char *at, const char *end)
         break;
 #endif
     }
-    while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x80 && *at != '"' && *at != '\\')
+    while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x7F && *at != '"' && *at != '\\')
         at++;
     return at;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "core/arena.h"
+#include "core/attribute.h"
 #include "core/buffer.h"
 #include "core/slice.h"
 #include "core/utf8.h"
@@ -198,6 +199,22 @@ static void an_arena_refuses_an_array_that_overflows(void **state)
     assert_null(ferry_arena_new(&arena, SIZE_MAX));
 }
 
+/* As a_hostile_glob_ends_soon: work that grew with the square of the length would take minutes here. */
+static void a_text_of_nothing_but_controls_is_mended_soon(void **state)
+{
+    enum { LENGTH = 900 << 10 };
+    (void)state;
+    struct ferry_slice worst = {memset(malloc(LENGTH), 0x7F, LENGTH), LENGTH};
+    FERRY_CLEANUP(ferry_arena_done) struct ferry_arena arena;
+    FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer escaped;
+    ferry_arena_init(&arena);
+    ferry_buffer_init(&escaped, 8 * LENGTH);
+    assert_int_equal(ferry_attribute_text_mend(worst, &arena).len, 3 * LENGTH);
+    ferry_buffer_add_json_string(&escaped, worst);
+    assert_int_equal(escaped.len, 6 * LENGTH + 2);
+    free((void *)(uintptr_t)worst.ptr);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +228,7 @@ int main(void)
         cmocka_unit_test(a_buffer_over_its_maximum_stays_failed),
         cmocka_unit_test(an_empty_buffer_is_taken_as_an_empty_text),
         cmocka_unit_test(a_json_string_escapes_what_it_must),
+        cmocka_unit_test(a_text_of_nothing_but_controls_is_mended_soon),
         cmocka_unit_test(an_arena_hands_out_zeroed_aligned_memory),
         cmocka_unit_test(an_arena_refuses_an_array_that_overflows),
     };
