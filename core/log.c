@@ -141,11 +141,13 @@ static void write_kept(void)
     gathered.len = 0;
 }
 
-static void put_line(const struct ferry_buffer *line)
+/* What is worth a warning is never kept: it may be the last that is heard. */
+static void put_line(enum ferry_log_level level, const struct ferry_buffer *line)
 {
-    if (gathered.len + line->len > sizeof gathered.bytes)
+    bool at_once = !gathered.on || level >= FERRY_LOG_WARN || line->len > sizeof gathered.bytes;
+    if (at_once || gathered.len + line->len > sizeof gathered.bytes)
         write_kept();
-    if (!gathered.on || line->len > sizeof gathered.bytes) {
+    if (at_once) {
         write_lines(line->ptr, line->len);
         return;
     }
@@ -181,5 +183,5 @@ void ferry_log(enum ferry_log_level level, const char *message, const struct fer
         add(&line, level, time, message, FERRY_FIELDS(ferry_text("note", "fields left out: the line was too long")));
     }
     if (!line.failed)
-        put_line(&line);
+        put_line(level, &line);
 }

@@ -56,8 +56,8 @@ bool ferry_log_wants_events(void);
 /* "debug info warn error" to the level; false for another word. */
 bool ferry_log_level_parse(const char *word, enum ferry_log_level *level);
 void ferry_log(enum ferry_log_level level, const char *message, const struct ferry_field *fields);
-/* Between these two calls the lines of this thread are kept, and then written many at a time: for a loop whose round
- * may write a line for each event. What is kept when the process is killed is lost. */
+/* Between these two calls the lines of this thread below "warn" are kept, and then written many at a time: for a loop
+ * whose round may write a line for each event. What is kept when the process is killed or crashes is lost. */
 void ferry_log_gather(void);
 void ferry_log_write_gathered(void);
 

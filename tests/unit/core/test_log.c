@@ -185,16 +185,21 @@ static void log_gathered(void)
     ferry_log_setup("ferry-test", FERRY_LOG_JSON, FERRY_LOG_INFO);
     ferry_log_gather();
     ferry_log(FERRY_LOG_INFO, "0", FERRY_NO_FIELDS);
-    ferry_log(FERRY_LOG_WARN, "1", FERRY_NO_FIELDS);
+    ferry_log(FERRY_LOG_INFO, "1", FERRY_NO_FIELDS);
     assert_int_equal(written_to(STDERR_FILENO), 0);
     ferry_log(FERRY_LOG_INFO, "2", FERRY_FIELDS(ferry_text("text", text)));
     assert_true(written_to(STDERR_FILENO) > 6000);
     off_t before = written_to(STDERR_FILENO);
     ferry_log(FERRY_LOG_INFO, "3", FERRY_NO_FIELDS);
     assert_int_equal(written_to(STDERR_FILENO), before);
+    ferry_log(FERRY_LOG_WARN, "4", FERRY_NO_FIELDS); /* comes at once, behind what was kept */
+    assert_true(written_to(STDERR_FILENO) > before);
+    before = written_to(STDERR_FILENO);
+    ferry_log(FERRY_LOG_INFO, "5", FERRY_NO_FIELDS);
+    assert_int_equal(written_to(STDERR_FILENO), before);
     ferry_log_write_gathered();
     assert_true(written_to(STDERR_FILENO) > before);
-    ferry_log(FERRY_LOG_INFO, "4", FERRY_NO_FIELDS);
+    ferry_log(FERRY_LOG_INFO, "6", FERRY_NO_FIELDS);
 }
 
 static void lines_that_are_gathered_come_whole_and_in_order(void **state)
@@ -208,7 +213,7 @@ static void lines_that_are_gathered_come_whole_and_in_order(void **state)
         assert_int_equal(json_string_value(json_object_get(object, "msg"))[0], '0' + count);
         json_decref(object);
     }
-    assert_int_equal(count, 5);
+    assert_int_equal(count, 7);
 }
 
 /* More than is kept, so that it is written on the way. */
