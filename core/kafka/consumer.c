@@ -371,24 +371,28 @@ static void give_up_all(struct ferry_consumer *consumer, int64_t deadline)
     }
 }
 
-/* Whether the coordinator knows this client. */
-static bool is_member(const struct ferry_consumer *consumer)
+/* Whether the coordinator has known this client, if only once: after a failed second step of joining it does no more.
+ */
+static bool was_member(struct ferry_consumer *consumer)
 {
+    if (consumer->member)
+        return true;
     char *id = rd_kafka_memberid(consumer->client);
-    bool known = id != NULL && *id != '\0';
+    consumer->member = id != NULL && *id != '\0';
     if (id != NULL)
         rd_kafka_mem_free(consumer->client, id);
-    return known;
+    return consumer->member;
 }
 
 /* Leaves the group, yet does not wait for ever for a coordinator that is away. A client that has joined a group (first
  * step) and was never told its partitions (second step) cannot be freed: librdkafka 2.0.2 asserts that the assignor has
  * a state, which only the second step makes (rd_kafka_sticky_assignor_state_destroy). Such a client leaves the group
- * and stays in memory, unused, until the program ends, which it mostly does anyway: somebody stopped it at once. */
+ * and stays, unused, with its threads and connections, until the program ends, which it mostly does anyway: somebody
+ * stopped it at once. */
 static void leave_group(struct ferry_consumer *consumer)
 {
     int64_t deadline = ferry_clock_mono_ms() + LEAVE_MS;
-    bool joining = !consumer->placed && is_member(consumer);
+    bool joining = !consumer->placed && was_member(consumer);
     give_up_all(consumer, deadline);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer->client);
     rd_kafka_error_t *failed = rd_kafka_consumer_close_queue(consumer->client, queue);
@@ -463,6 +467,8 @@ static void tell_problem(const struct ferry_consumer *consumer, const rd_kafka_m
 struct ferry_fetched *ferry_consumer_poll(struct ferry_consumer *consumer, int timeout_ms)
 {
     try_waiting(consumer);
+    if (consumer->subscription != NULL && !consumer->placed)
+        (void)was_member(consumer);
     if (consumer->waiting != NULL && timeout_ms > POLL_WHILE_WAITING_MS)
         timeout_ms = POLL_WHILE_WAITING_MS;
     rd_kafka_message_t *message = next_message(consumer, timeout_ms);

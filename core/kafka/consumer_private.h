@@ -27,6 +27,7 @@ struct ferry_consumer {
     char *from_beginning;                          /* a topic that this does not concern, or NULL */
     rd_kafka_topic_partition_list_t *waiting;      /* an assignment that waits for that, or NULL */
     int64_t look_again_ms;
+    bool member;      /* the group's coordinator has known us once; looked at until `placed` */
     bool placed;      /* the group has told once which partitions are ours, be they none */
     bool half_joined; /* left between the two steps of joining: the client cannot be freed */
     struct ferry_metric *lag;

@@ -31,7 +31,7 @@ enum {
     SILENCE_MS = 5000, /* without an answer for so long Kafka counts as away */
     BROKEN_RUN = 3,    /* so many sequence errors without a success in between break the producer */
     REPORTER_WAIT_MS = 1000,
-    REPORTS_AT_ONCE = 1000, /* then whoever waits for them is told, more or no more */
+    EVENTS_AT_ONCE = 100, /* then whoever waits for the reports is told, more or no more */
 };
 
 struct ferry_producer {
@@ -198,13 +198,13 @@ static size_t take_event(struct ferry_producer *producer, rd_kafka_event_t *even
     return count;
 }
 
-/* This one, and what has come since. */
+/* This one, and what has come since; how many reports. */
 static size_t take_events(struct ferry_producer *producer, rd_kafka_event_t *event)
 {
     size_t count = 0;
-    while (event != NULL) {
+    for (int events = 1; event != NULL; events++) {
         count += take_event(producer, event);
-        event = count < REPORTS_AT_ONCE ? rd_kafka_queue_poll(producer->reports, 0) : NULL;
+        event = events < EVENTS_AT_ONCE ? rd_kafka_queue_poll(producer->reports, 0) : NULL;
     }
     return count;
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "core/kafka/consumer_private.h"
 #include "member.h"
 
 static void a_second_member_takes_over_where_the_first_has_settled(void **state)
@@ -132,6 +133,32 @@ static void leaving_in_the_middle_of_joining_is_survived(void **state)
     cluster_stop(cluster);
 }
 
+/* The second step fails, and with it goes the name by which the coordinator knew the member. */
+static void leaving_after_half_of_joining_has_failed_is_survived(void **state)
+{
+    (void)state;
+    enum { SYNC_GROUP = 14, SYNC_TAKES_MS = 500 };
+    struct cluster *cluster = cluster_start();
+    cluster_topic(cluster, "events", 1);
+    cluster_fill(cluster, "events", 0, 0, 9);
+    rd_kafka_mock_broker_push_request_error_rtts(cluster->mock, 1, SYNC_GROUP, (size_t)1,
+                                                 RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, SYNC_TAKES_MS);
+    struct member member;
+    join(&member, cluster, "events", FERRY_START_EARLIEST);
+    bool known = false, forgotten = false;
+    for (int64_t until = ferry_clock_mono_ms() + 20000; !forgotten && ferry_clock_mono_ms() < until;) {
+        assert_null(ferry_consumer_poll(member.consumer, 5));
+        char *id = rd_kafka_memberid(member.consumer->client);
+        forgotten = known && *id == '\0';
+        known |= *id != '\0';
+        rd_kafka_mem_free(member.consumer->client, id);
+    }
+    assert_true(forgotten);
+    leave(&member);
+    assert_int_equal(member.assignments, 0);
+    cluster_stop(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +167,7 @@ int main(void)
         cmocka_unit_test(a_member_that_stops_polling_loses_its_partitions),
         cmocka_unit_test(leaving_does_not_wait_for_a_broker_that_is_away),
         cmocka_unit_test(leaving_in_the_middle_of_joining_is_survived),
+        cmocka_unit_test(leaving_after_half_of_joining_has_failed_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
