@@ -266,7 +266,7 @@ struct ferry_consumer *ferry_consumer_new(void)
 void ferry_consumer_free(struct ferry_consumer *consumer)
 {
     ferry_consumer_disown_all(consumer); /* its record goes before the client that it came from */
-    if (consumer->client != NULL && !consumer->half_joined)
+    if (consumer->client != NULL && !consumer->kept)
         rd_kafka_destroy_flags(consumer->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     if (consumer->subscription != NULL)
         rd_kafka_topic_partition_list_destroy(consumer->subscription);
@@ -384,11 +384,13 @@ static bool was_member(struct ferry_consumer *consumer)
     return consumer->member;
 }
 
-/* Leaves the group, yet does not wait for ever for a coordinator that is away. A client that has joined a group (first
- * step) and was never told its partitions (second step) cannot be freed: librdkafka 2.0.2 asserts that the assignor has
- * a state, which only the second step makes (rd_kafka_sticky_assignor_state_destroy). Such a client leaves the group
- * and stays, unused, with its threads and connections, until the program ends, which it mostly does anyway: somebody
- * stopped it at once. */
+/* Leaves the group, yet does not wait for ever for a coordinator that is away.
+ *
+ * Two kinds of clients are not freed: librdkafka 2.0.2 would end or hang the process. One that has joined a group
+ * (first step) and was never told its partitions (second step): it asserts that the assignor has a state, which only
+ * the second step makes (rd_kafka_sticky_assignor_state_destroy). And one whose group did not come to its end in time:
+ * its main thread may wait for that for ever, and freeing waits for the thread. Such a client stays, unused, with its
+ * threads and connections, until the program ends, which it mostly does anyway. */
 static void leave_group(struct ferry_consumer *consumer)
 {
     int64_t deadline = ferry_clock_mono_ms() + LEAVE_MS;
@@ -403,10 +405,11 @@ static void leave_group(struct ferry_consumer *consumer)
                          consumer);
         rd_kafka_event_destroy(event);
     }
+    bool ended = failed != NULL || rd_kafka_consumer_closed(consumer->client);
+    consumer->kept = !ended || (joining && !consumer->placed);
     if (failed != NULL)
         rd_kafka_error_destroy(failed);
     rd_kafka_queue_destroy(queue);
-    consumer->half_joined = joining && !consumer->placed;
 }
 
 void ferry_consumer_close(struct ferry_consumer *consumer)

@@ -27,9 +27,9 @@ struct ferry_consumer {
     char *from_beginning;                          /* a topic that this does not concern, or NULL */
     rd_kafka_topic_partition_list_t *waiting;      /* an assignment that waits for that, or NULL */
     int64_t look_again_ms;
-    bool member;      /* the group's coordinator has known us once; looked at until `placed` */
-    bool placed;      /* the group has told once which partitions are ours, be they none */
-    bool half_joined; /* left between the two steps of joining: the client cannot be freed */
+    bool member; /* the group's coordinator has known us once; looked at until `placed` */
+    bool placed; /* the group has told once which partitions are ours, be they none */
+    bool kept;   /* the client cannot be freed, see leave_group */
     struct ferry_metric *lag;
     atomic_bool ready;
     rd_kafka_message_t *uncopied; /* there was no memory for it when it came: the next poll begins with it; or NULL */
@@ -42,7 +42,7 @@ struct ferry_consumer {
 
 /* Without a client yet. NULL when memory ran out. */
 struct ferry_consumer *ferry_consumer_new(void);
-/* Frees everything (but a client that half joined, see leave_group) and leaves no group. */
+/* Frees everything (but a client that cannot be, see leave_group) and leaves no group. */
 void ferry_consumer_free(struct ferry_consumer *consumer);
 
 /* Adds partitions, with their offsets as `settled`, to the table. False when memory ran out. */
