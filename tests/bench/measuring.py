@@ -42,9 +42,15 @@ class Ends:
         return until(ask, 30, f"the end of {topic}/{number}")[0]
 
     def of(self, player, kinds=6):
-        listing = self.consumer.list_topics(timeout=10).topics
+        wanted = player.topics(types(kinds))
+        listing = until(lambda: self.listing_with(wanted), 60, f"all topics of {player.name}")
         return {(topic, number): self.end(topic, number)
-                for topic in player.topics(types(kinds)) for number in listing[topic].partitions}
+                for topic in wanted for number in listing[topic].partitions}
+
+    def listing_with(self, wanted):
+        """All topics; None while one of these is missing: Ferry takes events into its spool while its topics are made."""
+        listing = self.consumer.list_topics(timeout=10).topics
+        return listing if listing.keys() >= set(wanted) else None
 
     def count(self, player, kinds=6):
         return sum(self.of(player, kinds).values())
@@ -82,9 +88,11 @@ def load(*arguments):
 
 
 def warm_up(player, cell, requests):
-    """Kafka fsyncs at the first record of a partition: not before a second's load goes well has all been there."""
-    for _ in range(30):
-        if load(player, cell, requests, 1)["requests"] >= 10 * cell.types:
+    """Kafka is slow at the first records of a partition (some 20 s for 600 of them): until each has had a good many."""
+    sent = 0
+    for _ in range(60):
+        sent += load(player, cell, requests, 1)["requests"] * cell.batch
+        if sent >= 200 * cell.types:
             break
 
 
