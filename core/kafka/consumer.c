@@ -371,8 +371,7 @@ static void give_up_all(struct ferry_consumer *consumer, int64_t deadline)
     }
 }
 
-/* Whether the coordinator has known this client, if only once: after a failed second step of joining it does no more.
- */
+/* Whether the coordinator has known this client once. After a failed second step of joining it does no more. */
 static bool was_member(struct ferry_consumer *consumer)
 {
     if (consumer->member)
