@@ -64,8 +64,12 @@ def run_starts(crew, options):
 
 
 def run_spool(kafka, ferry, folder, options, ends):
-    requests = write_requests(folder / "requests", CELLS["legacy"])
-    return {"ferry": [measuring.spool(kafka, ferry, requests, options.seconds, ends) for _ in range(options.rounds)]}
+    """Events one by one, and then in batches."""
+    results = {}
+    for name in ("legacy", "batch100"):
+        cell, requests = CELLS[name], write_requests(folder / "requests", CELLS[name])
+        results[name] = [measuring.spool(kafka, ferry, cell, requests, options.seconds, ends) for _ in range(options.rounds)]
+    return results
 
 
 def run_soak(ferry, folder, options, ends):

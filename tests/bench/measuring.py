@@ -11,7 +11,7 @@ import time
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from support.process import until
-from webhooks import CELLS, content_type, types
+from webhooks import content_type, types
 
 SCRIPT = pathlib.Path(__file__).resolve().parent / "post.lua"
 SAMPLE = 200
@@ -153,9 +153,9 @@ def start_times(player):
     return took
 
 
-def spool(kafka, player, requests, seconds, ends):
+def spool(kafka, player, cell, requests, seconds, ends):
     """Events a second into the spool while Kafka is down, and out of it when it is back."""
-    broker, cell = kafka.brokers[0], CELLS["legacy"]
+    broker = kafka.brokers[0]
     player.start()
     player.wait()
     assert until(lambda: player.send(0), 20)
@@ -176,7 +176,7 @@ def spool(kafka, player, requests, seconds, ends):
         time.sleep(0.01)
     until(lambda: held() == 0, 120, "an empty spool")
     seconds_out = time.monotonic() - full
-    count = seen["requests"] - seen["refused"]
+    count = (seen["requests"] - seen["refused"]) * cell.batch
     until(lambda: ends.count(player) - before >= count, 60, "every acknowledged record in Kafka")
     player.stop()
     return {"in": count / seen["seconds"], "out": all_held / seconds_out, "refused": seen["refused"]}

@@ -48,9 +48,9 @@ def of_start(results):
 
 
 def of_spool(results):
-    return ["| Ferry | events/s |", "|---|---|",
-            f"| in, Kafka being down | {spread(results['ferry'], 'in')} |",
-            f"| out, Kafka being back | {spread(results['ferry'], 'out')} |"]
+    return ["| Ferry, events/s | in, Kafka being down | out, Kafka being back | refused |", "|---|---|---|---|",
+            *(f"| {name} | {spread(runs, 'in')} | {spread(runs, 'out')} | {sum(run['refused'] for run in runs)} |"
+              for name, runs in results.items())]
 
 
 def fifth(samples, number):
