@@ -56,7 +56,7 @@ struct ferry_producer {
 };
 
 static const struct ferry_kafka_setting defaults[] = {
-    {"linger.ms", "0"}, /* under load a batch fills while five requests are on their way */
+    {"linger.ms", "1"}, /* with 0 rows of the spool are spread over batches, and one that is refused is overtaken */
     {"socket.nagle.disable", "true"},
     {"socket.timeout.ms", "6000"},         /* a broker that froze is given up before senders time out */
     {"allow.auto.create.topics", "false"}, /* a topic is created with its settings or not at all */

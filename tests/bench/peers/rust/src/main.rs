@@ -69,7 +69,7 @@ async fn main() {
     let producer = ClientConfig::new()
         .set("bootstrap.servers", setting("BROKERS"))
         .set("enable.idempotence", "true")
-        .set("linger.ms", "0")
+        .set("linger.ms", "1")
         .create()
         .expect("a producer");
     let receiver = Receiver { producer, secret: setting("SECRET").into_bytes(), prefix: setting("PREFIX") };
