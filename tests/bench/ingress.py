@@ -64,10 +64,9 @@ def run_starts(crew, options):
 
 
 def run_spool(kafka, ferry, folder, options, ends):
-    """Events one by one, and then in batches."""
     results = {}
-    for name in ("legacy", "batch100"):
-        cell, requests = CELLS[name], write_requests(folder / "requests", CELLS[name])
+    for name, cell in {"one by one": CELLS["legacy"], "batches of 100": CELLS["batch100"]}.items():
+        requests = write_requests(folder / "requests", cell)
         results[name] = [measuring.spool(kafka, ferry, cell, requests, options.seconds, ends) for _ in range(options.rounds)]
     return results
 
