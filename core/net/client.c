@@ -76,20 +76,6 @@ void ferry_job_free(struct ferry_job *job)
     free(job);
 }
 
-size_t ferry_job_read(char *out, size_t size, size_t count, void *context)
-{
-    struct ferry_job *job = context;
-    size_t left = job->upload.len - job->uploaded;
-    size_t take = size * count < left ? size * count : left;
-    if (take == 0) {
-        job->upload_ended = true;
-        return 0;
-    }
-    memcpy(out, job->upload.ptr + job->uploaded, take);
-    job->uploaded += take;
-    return take;
-}
-
 enum ferry_code ferry_job_submit(struct ferry_client *client, struct ferry_job *job, struct ferry_error *error)
 {
     pthread_mutex_lock(&client->lock);

@@ -62,6 +62,8 @@ static int64_t date_ms(CURL *easy)
 static void conclude(const struct ferry_job *job, CURLcode result, struct ferry_answer *answer)
 {
     (void)result;
+    if (job->repeat_refused)
+        answer->reason = "the connection broke before an answer came";
     long status = 0, sent_bytes = 0;
     curl_off_t ready = 0; /* 0 until the connection, TLS included, is there: a proxy's CONNECT is not our request */
     curl_easy_getinfo(job->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -79,10 +81,18 @@ static void conclude(const struct ferry_job *job, CURLcode result, struct ferry_
 
 /* ---- the request ---- */
 
-static int refuse_rewind(void *context, curl_off_t offset, int origin)
+/* libcurl is about to send it, perhaps again: has something left since the first time? */
+static int refuse_repeat(void *context, char *to, char *from, int to_port, int from_port)
 {
-    (void)context, (void)offset, (void)origin;
-    return CURL_SEEKFUNC_FAIL;
+    (void)to, (void)from, (void)to_port, (void)from_port;
+    struct ferry_job *job = context;
+    long sent_bytes = 0;
+    curl_easy_getinfo(job->easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
+    if (!job->begun)
+        job->sent_before = sent_bytes;
+    job->begun = true;
+    job->repeat_refused = sent_bytes > job->sent_before;
+    return job->repeat_refused ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static bool append_header(struct ferry_job *job, const char *line)
@@ -162,9 +172,9 @@ static enum ferry_code set_body(struct ferry_job *job, const struct ferry_http_r
     if (request->body.len > 0 || is_one_of(request->method, bodied)) {
         curl_easy_setopt(job->easy, CURLOPT_POST, 1L);
         curl_easy_setopt(job->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
-        curl_easy_setopt(job->easy, CURLOPT_READFUNCTION, ferry_job_read);
-        curl_easy_setopt(job->easy, CURLOPT_READDATA, job);
-        curl_easy_setopt(job->easy, CURLOPT_SEEKFUNCTION, refuse_rewind);
+        curl_easy_setopt(job->easy, CURLOPT_POSTFIELDS, "");
+        curl_easy_setopt(job->easy, CURLOPT_PREREQFUNCTION, refuse_repeat);
+        curl_easy_setopt(job->easy, CURLOPT_PREREQDATA, job);
     }
     if (strcmp(request->method, "HEAD") == 0)
         curl_easy_setopt(job->easy, CURLOPT_NOBODY, 1L);
@@ -175,7 +185,10 @@ static enum ferry_code set_body(struct ferry_job *job, const struct ferry_http_r
         return FERRY_OK;
     }
     job->upload = ferry_secret_copy(request->body);
-    return job->upload.ptr != NULL ? FERRY_OK : ferry_fail(error, FERRY_MEMORY, "out of memory");
+    if (job->upload.ptr == NULL)
+        return ferry_fail(error, FERRY_MEMORY, "out of memory");
+    curl_easy_setopt(job->easy, CURLOPT_POSTFIELDS, job->upload.ptr);
+    return FERRY_OK;
 }
 
 static void set_rules(struct ferry_job *job, const char *url)

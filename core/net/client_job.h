@@ -14,8 +14,11 @@ struct ferry_job {
     struct curl_slist *headers; /* wiped: they may hold secrets */
     struct curl_slist *recipients;
     struct ferry_secret upload; /* a copy of the body or the message */
-    size_t uploaded;            /* how much libcurl has taken */
-    bool upload_ended;          /* libcurl was told that this was all */
+    size_t uploaded;            /* of a message: how much libcurl has taken … */
+    bool upload_ended;          /* … and that it was told that this was all */
+    bool begun;                 /* of a request: it was about to be sent for the first time … */
+    long sent_before;           /* … and these bytes had gone before it, to a proxy … */
+    bool repeat_refused;        /* … and libcurl was about to send again what had left in part */
     struct ferry_buffer answer;
     bool truncated;
     char reason[CURL_ERROR_SIZE];
@@ -29,8 +32,6 @@ struct ferry_job {
 struct ferry_job *ferry_job_new(const struct ferry_client *client, int64_t timeout_ms, ferry_answer_fn *done,
                                 void *context);
 void ferry_job_free(struct ferry_job *job);
-/* A libcurl read function that uploads `job->upload`; the context is the job. */
-size_t ferry_job_read(char *out, size_t size, size_t count, void *context);
 /* Takes the job in any case. FERRY_STOPPING after ferry_client_stop. */
 FERRY_NODISCARD enum ferry_code ferry_job_submit(struct ferry_client *client, struct ferry_job *job,
                                                  struct ferry_error *error);

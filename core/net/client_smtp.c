@@ -90,6 +90,21 @@ static enum ferry_code make_job(struct ferry_client *client, const struct ferry_
     return FERRY_OK;
 }
 
+/* A libcurl read function that uploads the message. */
+static size_t read_message(char *out, size_t size, size_t count, void *context)
+{
+    struct ferry_job *job = context;
+    size_t left = job->upload.len - job->uploaded;
+    size_t take = size * count < left ? size * count : left;
+    if (take == 0) {
+        job->upload_ended = true;
+        return 0;
+    }
+    memcpy(out, job->upload.ptr + job->uploaded, take);
+    job->uploaded += take;
+    return take;
+}
+
 static enum ferry_code set_message(struct ferry_job *job, const struct ferry_mail_request *request,
                                    struct ferry_error *error)
 {
@@ -101,7 +116,7 @@ static enum ferry_code set_message(struct ferry_job *job, const struct ferry_mai
     curl_easy_setopt(job->easy, CURLOPT_MAIL_RCPT, job->recipients);
     curl_easy_setopt(job->easy, CURLOPT_UPLOAD, 1L);
     /* No CURLOPT_INFILESIZE: with it libcurl does not ask to the end, and the moment of the dot cannot be told. */
-    curl_easy_setopt(job->easy, CURLOPT_READFUNCTION, ferry_job_read);
+    curl_easy_setopt(job->easy, CURLOPT_READFUNCTION, read_message);
     curl_easy_setopt(job->easy, CURLOPT_READDATA, job);
     return FERRY_OK;
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <linux/tcp.h>
 
 #include "answers.h"
 #include "peer.h"
@@ -21,6 +22,27 @@ static void answer_over_tls(struct peer *peer)
 {
     if (peer_start_tls(peer))
         answer_all(peer);
+}
+
+static void tunnel_to_self(struct peer *peer)
+{
+    char connect[4096];
+    if (!peer_read_until(peer, "\r\n\r\n", connect, sizeof connect) || strncmp(connect, "CONNECT ", 8) != 0)
+        return;
+    peer_say(peer, "HTTP/1.1 200 Connection established\r\n\r\n");
+    answer_over_tls(peer);
+}
+
+/* Packets with data in them that came. */
+static atomic_uint data_packets;
+
+static void count_packets(struct peer *peer)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    if (peer_read_request(peer) && getsockopt(peer->fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0)
+        atomic_store(&data_packets, info.tcpi_data_segs_in);
+    peer_say(peer, "HTTP/1.1 204 No Content\r\n\r\n");
 }
 
 static void leave_before_answering(struct peer *peer)
@@ -216,6 +238,17 @@ static void a_large_body_arrives_whole(void **state)
     end(&f);
 }
 
+static void a_body_comes_in_one_packet_with_its_head(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, count_packets, "http", "127.0.0.1");
+    ask(&f, "POST", "{\"a\":1}");
+    assert_int_equal(f.outcome->status, 204);
+    assert_int_equal(atomic_load(&data_packets), 1);
+    end(&f);
+}
+
 static void a_line_break_in_a_header_is_refused(void **state)
 {
     (void)state;
@@ -355,6 +388,7 @@ static void a_post_on_a_kept_connection_that_dies_is_in_doubt_and_not_sent_again
     assert_int_equal(f.outcome->status, 200);
     ask(&f, "POST", "second");
     assert_int_equal(f.outcome->exchange, FERRY_EXCHANGE_IN_DOUBT);
+    assert_string_equal(f.outcome->reason, "the connection broke before an answer came");
     assert_int_equal(atomic_load(&f.server->requests), 2);
     end(&f);
 }
@@ -510,6 +544,26 @@ static void a_handshake_that_breaks_off_was_not_sent(void **state)
     end(&f);
 }
 
+/* What went to the proxy before is no part of the request. */
+static void a_post_goes_through_a_proxy(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char proxy[64];
+    begin(&f, tunnel_to_self, "https", "localhost");
+    snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", f.server->port);
+    setenv("https_proxy", proxy, 1);
+    unsetenv("no_proxy");
+    unsetenv("NO_PROXY");
+    ask(&f, "POST", "1");
+    ask(&f, "POST", "2");
+    unsetenv("https_proxy");
+    assert_int_equal(f.outcome->status, 201);
+    assert_int_equal(atomic_load(&f.server->requests), 2);
+    assert_int_equal(atomic_load(&f.server->connections), 1);
+    end(&f);
+}
+
 /* ---- life ---- */
 
 static void stopping_ends_what_runs_exactly_once(void **state)
@@ -568,6 +622,7 @@ int main(void)
         cmocka_unit_test(every_method_arrives_as_it_was_asked),
         cmocka_unit_test(a_path_stays_as_it_is),
         cmocka_unit_test(a_large_body_arrives_whole),
+        cmocka_unit_test(a_body_comes_in_one_packet_with_its_head),
         cmocka_unit_test(a_line_break_in_a_header_is_refused),
         cmocka_unit_test(a_method_that_is_no_word_is_refused),
         cmocka_unit_test(a_second_request_takes_the_same_connection),
@@ -589,6 +644,7 @@ int main(void)
         cmocka_unit_test(an_unknown_issuer_was_not_sent),
         cmocka_unit_test(a_certificate_for_another_name_was_not_sent),
         cmocka_unit_test(a_handshake_that_breaks_off_was_not_sent),
+        cmocka_unit_test(a_post_goes_through_a_proxy),
         cmocka_unit_test(stopping_ends_what_runs_exactly_once),
         cmocka_unit_test(a_callback_may_ask_again),
     };
