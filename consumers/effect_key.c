@@ -5,7 +5,6 @@
  * resend; or source + id, the identity of a CloudEvent. Each part goes in with its length, and the rule with a letter,
  * so that no two rules or lists of parts can meet. */
 #include <openssl/evp.h>
-#include <stdio.h>
 
 #include "consumers/worker.h"
 #include "core/buffer.h"
@@ -22,19 +21,24 @@ static bool ends_with(struct ferry_slice text, const char *suffix)
     return text.len >= len && memcmp(text.ptr + text.len - len, suffix, len) == 0;
 }
 
-/* May the resource stand for the action? Something is created or deleted once; it is updated many times. */
-static bool is_once_in_a_life(const struct ferry_event *event)
+/* Something is created or deleted once; it is updated many times. */
+bool ferry_effect_key_by_resource(const struct ferry_event *event)
 {
     return ferry_slice_starts(event->type, "com.qlik.") &&
-           (ends_with(event->canonical, ".created") || ends_with(event->canonical, ".deleted"));
+           (ends_with(event->canonical, ".created") || ends_with(event->canonical, ".deleted")) &&
+           ferry_event_extension(event, "tenantid").len > 0;
 }
 
 static void hash(struct ferry_slice text, char out[FERRY_EFFECT_KEY])
 {
+    static const char digits[] = "0123456789abcdef";
     unsigned char digest[EVP_MAX_MD_SIZE] = {0};
     EVP_Digest(text.ptr, text.len, digest, NULL, EVP_sha256(), NULL);
-    for (size_t i = 0; i < 16; i++)
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    for (size_t i = 0; i < 16; i++) {
+        out[2 * i] = digits[digest[i] >> 4];
+        out[2 * i + 1] = digits[digest[i] & 15];
+    }
+    out[32] = '\0';
 }
 
 void ferry_effect_key(const char *worker, const char *route, const struct ferry_event *event,
@@ -45,14 +49,13 @@ void ferry_effect_key(const char *worker, const char *route, const struct ferry_
     ferry_buffer_init(&text, 8 * 1024 * 1024);
     add(&text, ferry_slice_from(worker));
     add(&text, ferry_slice_from(route));
-    struct ferry_slice tenant = ferry_event_extension(event, "tenantid");
     if (once_per_count > 0) {
         ferry_buffer_add_char(&text, 'o');
         for (size_t i = 0; i < once_per_count; i++)
             add(&text, once_per[i]);
-    } else if (is_once_in_a_life(event) && tenant.len > 0 && resource_id.len > 0) {
+    } else if (resource_id.len > 0 && ferry_effect_key_by_resource(event)) {
         ferry_buffer_add_char(&text, 'r');
-        add(&text, tenant);
+        add(&text, ferry_event_extension(event, "tenantid"));
         add(&text, event->canonical);
         add(&text, resource_id);
         if (ferry_slice_is(event->canonical, "app.deleted"))

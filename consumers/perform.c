@@ -270,9 +270,11 @@ static void default_key(struct trial *trial)
     FERRY_CLEANUP(ferry_buffer_done) struct ferry_buffer type;
     ferry_buffer_init(&id, FERRY_EFFECT_BODY_MAX);
     ferry_buffer_init(&type, FERRY_EFFECT_BODY_MAX);
-    const struct ferry_view *view = trial->view;
-    struct ferry_slice resource_id = optional_text(trial->evaluator->resource_id, view, &id);
-    struct ferry_slice delete_type = optional_text(trial->evaluator->delete_type, view, &type);
+    struct ferry_slice resource_id = {0}, delete_type = {0};
+    if (ferry_effect_key_by_resource(trial->event)) {
+        resource_id = optional_text(trial->evaluator->resource_id, trial->view, &id);
+        delete_type = optional_text(trial->evaluator->delete_type, trial->view, &type);
+    }
     ferry_effect_key(trial->engine->channel->name, trial->task->slot->name, trial->event, resource_id, delete_type,
                      NULL, 0, trial->key);
 }

@@ -219,5 +219,7 @@ void ferry_effect_key_again(struct ferry_slice run, char key[FERRY_EFFECT_KEY]);
 void ferry_effect_key(const char *worker, const char *route, const struct ferry_event *event,
                       struct ferry_slice resource_id, struct ferry_slice delete_type,
                       const struct ferry_slice *once_per, size_t once_per_count, char out[FERRY_EFFECT_KEY]);
+/* May the resource stand for the action? If not, the default key depends on neither of the two slices. */
+bool ferry_effect_key_by_resource(const struct ferry_event *event);
 
 #endif

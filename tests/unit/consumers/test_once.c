@@ -336,6 +336,22 @@ static void an_update_goes_by_its_id(void **state)
     assert_string_equal(key("r", &first, "app-1", NULL, a), key("r", &first, "app-2", NULL, b));
 }
 
+/* Who is told so does not look for the resource. */
+static void what_does_not_go_by_its_resource_is_told_beforehand(void **state)
+{
+    (void)state;
+    struct ferry_event created = event_of("com.qlik.app.created", "app.created", "1");
+    struct ferry_event deleted = event_of("com.qlik.app.deleted", "app.deleted", "1");
+    struct ferry_event updated = event_of("com.qlik.app.updated", "app.updated", "1");
+    struct ferry_event others = event_of("com.acme.order.created", "com.acme.order.created", "1");
+    assert_true(ferry_effect_key_by_resource(&created));
+    assert_true(ferry_effect_key_by_resource(&deleted));
+    assert_false(ferry_effect_key_by_resource(&updated));
+    assert_false(ferry_effect_key_by_resource(&others));
+    created.extension_count = 0; /* no tenant */
+    assert_false(ferry_effect_key_by_resource(&created));
+}
+
 static void another_senders_creation_goes_by_its_id(void **state)
 {
     (void)state;
@@ -416,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_run_has_its_effects_once_more_and_each_once),
         cmocka_unit_test(two_names_of_one_creation_have_one_key),
         cmocka_unit_test(an_update_goes_by_its_id),
+        cmocka_unit_test(what_does_not_go_by_its_resource_is_told_beforehand),
         cmocka_unit_test(another_senders_creation_goes_by_its_id),
         cmocka_unit_test(without_a_tenant_or_a_resource_the_id_decides),
         cmocka_unit_test(a_soft_and_a_hard_deletion_of_an_app_are_two),
