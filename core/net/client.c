@@ -76,10 +76,11 @@ void ferry_job_free(struct ferry_job *job)
     free(job);
 }
 
+/* Who finds others in the inbox need not wake the thread: it has not looked there since they did. */
 enum ferry_code ferry_job_submit(struct ferry_client *client, struct ferry_job *job, struct ferry_error *error)
 {
     pthread_mutex_lock(&client->lock);
-    bool stopping = client->stopping;
+    bool stopping = client->stopping, first = client->inbox == NULL;
     if (!stopping) {
         *client->inbox_end = job;
         client->inbox_end = &job->next;
@@ -89,7 +90,8 @@ enum ferry_code ferry_job_submit(struct ferry_client *client, struct ferry_job *
         ferry_job_free(job);
         return ferry_fail(error, FERRY_STOPPING, "the program is stopping");
     }
-    curl_multi_wakeup(client->multi);
+    if (first)
+        curl_multi_wakeup(client->multi);
     return FERRY_OK;
 }
 

@@ -614,6 +614,42 @@ static void a_callback_may_ask_again(void **state)
     end(&f);
 }
 
+enum { THREADS = 8, REQUESTS_EACH = 50 };
+
+static void *ask_many_times(void *context)
+{
+    const struct fixture *f = context;
+    struct outcome *outcome = outcome_new();
+    bool answered = true;
+    for (int i = 0; i < REQUESTS_EACH && answered; i++) {
+        struct ferry_http_request request = {.method = "GET", .url = f->url, .timeout_ms = 5000};
+        answered = ferry_client_http(f->client, &request, outcome_take, outcome, NULL) == FERRY_OK &&
+                   outcome_wait(outcome, i + 1) && outcome->status == 201;
+    }
+    outcome_free(outcome);
+    return answered ? context : NULL;
+}
+
+/* A job that the client's thread does not hear of waits for its next look, a second later. */
+static void requests_of_many_threads_wait_for_nobody(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, answer_all, "http", "127.0.0.1");
+    pthread_t threads[THREADS];
+    time_t began = time(NULL);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_many_times, &f), 0);
+    for (int i = 0; i < THREADS; i++) {
+        void *answered;
+        pthread_join(threads[i], &answered);
+        assert_non_null(answered);
+    }
+    assert_int_equal(atomic_load(&f.server->requests), THREADS * REQUESTS_EACH);
+    assert_true(time(NULL) - began < 5);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -647,6 +683,7 @@ int main(void)
         cmocka_unit_test(a_post_goes_through_a_proxy),
         cmocka_unit_test(stopping_ends_what_runs_exactly_once),
         cmocka_unit_test(a_callback_may_ask_again),
+        cmocka_unit_test(requests_of_many_threads_wait_for_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
