@@ -142,9 +142,9 @@ void ferry_task_apply(struct ferry_engine *engine, struct ferry_task *task, cons
 {
     int64_t now_ms = ferry_clock_mono_ms();
     int64_t failing_ms = task->first_failure_ms != 0 ? ferry_clock_wall_ms() - task->first_failure_ms : 0;
+    uint32_t random = verdict->outcome == FERRY_OUTCOME_RETRY ? ferry_random() : 0; /* a system call */
     struct ferry_next next;
-    ferry_decide(verdict, engine->channel->worker(task->generation->config), task->attempts, failing_ms, ferry_random(),
-                 &next);
+    ferry_decide(verdict, engine->channel->worker(task->generation->config), task->attempts, failing_ms, random, &next);
     ferry_task_proceed(engine, task, &next, now_ms);
 }
 

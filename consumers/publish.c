@@ -256,12 +256,14 @@ void ferry_task_publish_again(struct ferry_engine *engine, struct ferry_task *ta
         put_off(engine, task, code, error.text);
 }
 
+/* What is logged of the reports that come together is written in one go. */
 static void reported(void *context, const struct ferry_report *report)
 {
     struct ferry_engine *engine = context;
     struct ferry_task *task = report->tag;
     if (task == NULL)
         return;
+    ferry_log_gather();
     enum ferry_code code = report->code;
     if (code == FERRY_OK)
         code = writers[task->writing].written(engine, task, report);
@@ -269,11 +271,18 @@ static void reported(void *context, const struct ferry_report *report)
         put_off(engine, task, code, report->code != FERRY_OK ? report->reason : "out of memory");
 }
 
+static void reports_ended(void *context)
+{
+    (void)context;
+    ferry_log_write_gathered();
+}
+
 /* ---- the producer ---- */
 
 static enum ferry_code open_producer(struct ferry_engine *engine, struct ferry_error *error)
 {
-    const struct ferry_producer_listener listener = {.context = engine, .report = reported};
+    const struct ferry_producer_listener listener = {
+        .context = engine, .report = reported, .reports_end = reports_ended};
     struct ferry_generation *generation = ferry_engine_take_generation(engine);
     enum ferry_code code =
         ferry_producer_open(generation->config->kafka, engine->channel->worker(generation->config)->kafka, &listener,
