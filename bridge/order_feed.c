@@ -10,16 +10,34 @@
 #include "core/log.h"
 #include "core/wait.h"
 
-enum { CHUNK = 1000, SHORT_PAUSE_MS = 10, IDLE_MS = 1000 };
+enum {
+    CHUNK = 1000,
+    GATES_AT_ONCE = 64,
+    ROWS_AT_ONCE = 6000,
+    FEW_ROWS = 500, /* to note so many takes less than the reserve of a full disk has */
+    SHORT_PAUSE_MS = 10,
+    COMPANY_MS = 500,
+    IDLE_MS = 1000
+};
 
-/* Rows that were fed together: their memory. */
+/* Rows of one topic that are fed together, and their memory. */
 struct chunk {
+    struct ferry_gate_of_topic *gate;
+    size_t counted; /* rows of the gate before what was reported was deleted */
+    struct ferry_spool_row *rows;
     struct ferry_arena arena;
     atomic_size_t left;
     size_t count, bytes;
     size_t delivered; /* under the gate's lock */
     bool passing;     /* there are no rows behind it, and Kafka takes as much at once */
     struct ferry_shipment shipments[CHUNK];
+};
+
+/* The chunks that are read, marked and handed over in one go: rows of several topics lie in one page of the file, which
+ * is written once for all of them. */
+struct pass {
+    struct chunk *chunks[GATES_AT_ONCE];
+    size_t count;
 };
 
 static void chunk_free(struct chunk *chunk)
@@ -68,27 +86,42 @@ void ferry_order_report_fed(struct ferry_order *order, struct ferry_shipment *sh
 
 /* ---- feeding ---- */
 
-/* Notes on disk that these rows are about to be with the producer; those that were before get their mark. */
-static bool mark_rows(struct ferry_order *order, struct ferry_spool_row *rows, size_t count, struct chunk *chunk)
+static bool mark_repeats(struct chunk *chunk)
 {
-    int64_t fresh[CHUNK];
-    size_t fresh_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!rows[i].handed)
-            fresh[fresh_count++] = rows[i].sequence;
-        else if (!ferry_record_mark_maybe_duplicate(&rows[i].record, &chunk->arena))
+    for (size_t i = 0; i < chunk->count; i++)
+        if (chunk->rows[i].handed && !ferry_record_mark_maybe_duplicate(&chunk->rows[i].record, &chunk->arena))
             return false;
+    return true;
+}
+
+/* Notes on disk that these rows are about to be with the producer; those that were before get their mark. */
+static bool mark_rows(struct ferry_order *order, const struct pass *pass)
+{
+    size_t room = 0, fresh_count = 0;
+    for (size_t i = 0; i < pass->count; i++)
+        room += pass->chunks[i]->count;
+    int64_t *fresh = malloc((room + 1) * sizeof *fresh);
+    bool good = fresh != NULL;
+    for (size_t i = 0; i < pass->count && good; i++) {
+        const struct chunk *chunk = pass->chunks[i];
+        for (size_t row = 0; row < chunk->count; row++)
+            if (!chunk->rows[row].handed)
+                fresh[fresh_count++] = chunk->rows[row].sequence;
+        good = mark_repeats(pass->chunks[i]);
     }
-    return ferry_spool_mark_handed(order->spool, fresh, fresh_count) == FERRY_OK;
+    good = good && ferry_spool_mark_handed(order->spool, fresh, fresh_count) == FERRY_OK;
+    free(fresh);
+    return good;
 }
 
 /* Hands rows over until one is refused; that one and those behind it come again with the next chunk. */
-static void hand_over(struct ferry_order *order, struct ferry_gate_of_topic *gate, struct ferry_spool_row *rows,
-                      size_t count, struct chunk *chunk)
+static void hand_over(struct ferry_order *order, struct chunk *chunk)
 {
+    struct ferry_gate_of_topic *gate = chunk->gate;
+    struct ferry_spool_row *rows = chunk->rows;
     enum ferry_code code = FERRY_OK;
     size_t i = 0;
-    for (; i < count && code == FERRY_OK; i++) {
+    for (; i < chunk->count && code == FERRY_OK; i++) {
         struct ferry_shipment *shipment = &chunk->shipments[i];
         *shipment = (struct ferry_shipment){.record = &rows[i].record,
                                             .owner = chunk,
@@ -108,16 +141,22 @@ static void hand_over(struct ferry_order *order, struct ferry_gate_of_topic *gat
         if (code != FERRY_OK)
             atomic_fetch_sub(&chunk->left, 1);
     }
-    for (i -= code != FERRY_OK; i < count; i++)
+    for (i -= code != FERRY_OK; i < chunk->count; i++)
         if (!rows[i].handed)
             ferry_spool_unmark_handed(order->spool, rows[i].sequence);
 }
 
-/* How many rows to feed at once. Kafka says "too large" of a whole batch: then half of it, and from there up again. */
-static size_t next_chunk(struct ferry_gate_of_topic *gate)
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many rows of a topic to feed, at most `room`. Kafka says "too large" of a whole batch: then half of it, and from
+ * there up again. */
+static size_t next_chunk(struct ferry_gate_of_topic *gate, size_t room)
 {
     pthread_mutex_lock(&gate->lock);
-    size_t chunk = gate->chunk > 0 && gate->chunk < CHUNK ? gate->chunk : CHUNK;
+    size_t chunk = smaller(gate->chunk > 0 ? smaller(gate->chunk, CHUNK) : CHUNK, room);
     gate->chunk = chunk * 2;
     pthread_mutex_unlock(&gate->lock);
     return chunk;
@@ -148,11 +187,11 @@ static void note_missing(struct ferry_gate_of_topic *gate, size_t counted)
 
 /* How many of the rows make the next chunk: all, or, once Kafka has said "too large", those in front of the first that
  * may be meant, which then comes alone. */
-static size_t measure(struct chunk *chunk, const struct ferry_gate_of_topic *gate, const struct ferry_spool_row *rows,
-                      size_t count, size_t wanted)
+static void measure(struct chunk *chunk, size_t count, size_t wanted)
 {
+    const struct ferry_gate_of_topic *gate = chunk->gate;
     for (; chunk->count < count; chunk->count++) {
-        size_t bytes = ferry_order_bytes_of(&rows[chunk->count].record);
+        size_t bytes = ferry_order_bytes_of(&chunk->rows[chunk->count].record);
         bool suspect = gate->wary && bytes > gate->proven_bytes;
         if (suspect && chunk->count > 0)
             break;
@@ -163,32 +202,23 @@ static size_t measure(struct chunk *chunk, const struct ferry_gate_of_topic *gat
         }
     }
     chunk->passing = chunk->count == count && count < wanted && chunk->bytes <= gate->proven_chunk;
-    return chunk->count;
 }
 
 /* The next rows of a topic of which the producer holds nothing. */
-static enum ferry_code feed(struct ferry_order *order, struct ferry_gate_of_topic *gate, struct chunk *chunk,
-                            struct ferry_error *error)
+static enum ferry_code read_chunk(struct ferry_order *order, struct chunk *chunk, size_t room,
+                                  struct ferry_error *error)
 {
-    struct ferry_spool_row *rows;
-    size_t count, damaged, counted = counted_rows(gate), wanted = next_chunk(gate);
-    /* What was reported is deleted before rows are read: none is fed a second time. */
-    enum ferry_code code = ferry_spool_sync(order->spool);
-    if (code != FERRY_OK)
-        return ferry_fail(error, code, "the spool cannot write to its disk");
-    code = ferry_spool_read(order->spool, gate->topic, wanted, &chunk->arena, &rows, &count, &damaged, error);
+    struct ferry_gate_of_topic *gate = chunk->gate;
+    size_t count, damaged, wanted = next_chunk(gate, room);
+    enum ferry_code code =
+        ferry_spool_read(order->spool, gate->topic, wanted, &chunk->arena, &chunk->rows, &count, &damaged, error);
     if (code != FERRY_OK)
         return code;
     FERRY_CRASH_POINT("feed-after-read");
     ferry_order_rows_gone(gate, damaged);
     if (count == 0 && damaged == 0)
-        note_missing(gate, counted);
-    count = measure(chunk, gate, rows, count, wanted);
-    if (!mark_rows(order, rows, count, chunk))
-        return ferry_fail(error, FERRY_SYSTEM, "the spool could not note what is handed over");
-    FERRY_CRASH_POINT("feed-after-mark");
-    hand_over(order, gate, rows, count, chunk);
-    FERRY_CRASH_POINT("feed-handed-over");
+        note_missing(gate, chunk->counted);
+    measure(chunk, count, wanted);
     return FERRY_OK;
 }
 
@@ -211,32 +241,127 @@ static void end_feeding(struct ferry_gate_of_topic *gate, int64_t pause_ms)
     pthread_mutex_unlock(&gate->lock);
 }
 
-/* For how long to feed no more of this topic. */
-static int64_t feed_gate(struct ferry_order *order, struct ferry_gate_of_topic *gate)
+/* NULL when there is nothing to feed of this topic now. */
+static struct chunk *begin_chunk(struct ferry_gate_of_topic *gate, int64_t now_ms)
 {
-    struct ferry_error error = {.text = "out of memory"};
+    if (!begin_feeding(gate, now_ms))
+        return NULL;
     struct chunk *chunk = calloc(1, sizeof *chunk);
-    if (chunk == NULL)
-        return FERRY_FEED_PAUSE_MS;
+    if (chunk == NULL) {
+        end_feeding(gate, FERRY_FEED_PAUSE_MS);
+        return NULL;
+    }
+    chunk->gate = gate;
+    chunk->counted = counted_rows(gate);
     atomic_init(&chunk->left, 1);
-    bool failed = feed(order, gate, chunk, &error) != FERRY_OK;
-    if (failed)
-        ferry_log(FERRY_LOG_ERROR, "spool: cannot feed",
-                  FERRY_FIELDS(ferry_field_slice("topic", gate->topic), ferry_text("reason", error.text)));
+    return chunk;
+}
+
+static void end_chunk(struct chunk *chunk, int64_t pause_ms)
+{
+    struct ferry_gate_of_topic *gate = chunk->gate;
     bool idle = atomic_fetch_sub(&chunk->left, 1) == 1; /* nothing was handed over, or all is reported already */
     if (idle)
         chunk_free(chunk);
-    return failed ? FERRY_FEED_PAUSE_MS : idle ? SHORT_PAUSE_MS : 0;
+    end_feeding(gate, idle && pause_ms == 0 ? SHORT_PAUSE_MS : pause_ms);
 }
 
-static void feed_gates(struct ferry_order *order)
+static void fail_chunk(struct chunk *chunk, const char *reason)
+{
+    ferry_log(FERRY_LOG_ERROR, "spool: cannot feed",
+              FERRY_FIELDS(ferry_field_slice("topic", chunk->gate->topic), ferry_text("reason", reason)));
+    end_chunk(chunk, FERRY_FEED_PAUSE_MS);
+}
+
+static void fail_pass(struct pass *pass, const char *reason)
+{
+    for (size_t i = 0; i < pass->count; i++)
+        fail_chunk(pass->chunks[i], reason);
+    pass->count = 0;
+}
+
+/* Chunks that cannot be read leave the pass. */
+static void read_chunks(struct ferry_order *order, struct pass *pass)
+{
+    size_t count = pass->count;
+    pass->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct ferry_error error = {.text = ""};
+        if (read_chunk(order, pass->chunks[i], order->rows_at_once / count, &error) == FERRY_OK)
+            pass->chunks[pass->count++] = pass->chunks[i];
+        else
+            fail_chunk(pass->chunks[i], error.text);
+    }
+}
+
+static void feed(struct ferry_order *order, struct pass *pass)
+{
+    /* What was reported is deleted before rows are read: none is fed a second time. */
+    if (ferry_spool_sync(order->spool) != FERRY_OK)
+        fail_pass(pass, "the spool cannot write to its disk");
+    read_chunks(order, pass);
+    bool marked = mark_rows(order, pass);
+    order->rows_at_once = marked ? smaller(order->rows_at_once * 2, ROWS_AT_ONCE) : FEW_ROWS;
+    if (!marked)
+        fail_pass(pass, "the spool could not note what is handed over");
+    FERRY_CRASH_POINT("feed-after-mark");
+    for (size_t i = 0; i < pass->count; i++)
+        hand_over(order, pass->chunks[i]);
+    FERRY_CRASH_POINT("feed-handed-over");
+    for (size_t i = 0; i < pass->count; i++)
+        end_chunk(pass->chunks[i], 0);
+}
+
+static struct ferry_gate_of_topic *all_gates(struct ferry_order *order)
 {
     pthread_rwlock_rdlock(&order->gates_lock);
     struct ferry_gate_of_topic *gate = order->all; /* new ones are put in front: this tail stays as it is */
     pthread_rwlock_unlock(&order->gates_lock);
-    for (; gate != NULL; gate = gate->next_all)
-        if (begin_feeding(gate, ferry_clock_mono_ms()))
-            end_feeding(gate, feed_gate(order, gate));
+    return gate;
+}
+
+/* Whether the producer still holds rows of the pass, behind which there are more. */
+static bool is_coming(struct ferry_gate_of_topic *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    bool coming = gate->with_producer > 0 && gate->spooled > gate->with_producer;
+    pthread_mutex_unlock(&gate->lock);
+    return coming;
+}
+
+/* Topics that have been fed together and go on are fed together again: then their rows share pages once more. A topic
+ * that Kafka does not take keeps the others waiting once, and is in no pass from then on. */
+static void wait_for_company(struct ferry_order *order, struct ferry_gate_of_topic *const *gates, size_t count)
+{
+    const struct timespec until = ferry_deadline_in(COMPANY_MS);
+    bool in_time = true;
+    for (size_t i = 0; i < count && in_time; i++) {
+        while (in_time && is_coming(gates[i])) {
+            pthread_mutex_lock(&order->feeder_lock);
+            while (in_time && !order->feeder_due && !order->stopping)
+                in_time = pthread_cond_timedwait(&order->feeder_wake, &order->feeder_lock, &until) == 0;
+            in_time = in_time && !order->stopping;
+            order->feeder_due = false;
+            pthread_mutex_unlock(&order->feeder_lock);
+        }
+    }
+}
+
+static void feed_gates(struct ferry_order *order)
+{
+    struct ferry_gate_of_topic *gate = all_gates(order), *fed[GATES_AT_ONCE];
+    while (gate != NULL) {
+        struct pass pass = {.count = 0};
+        for (; gate != NULL && pass.count < GATES_AT_ONCE; gate = gate->next_all) {
+            pass.chunks[pass.count] = begin_chunk(gate, ferry_clock_mono_ms());
+            fed[pass.count] = gate;
+            pass.count += pass.chunks[pass.count] != NULL;
+        }
+        size_t count = pass.count;
+        if (count > 0)
+            feed(order, &pass);
+        wait_for_company(order, fed, count);
+    }
 }
 
 /* Until there may be something to feed; false when it is time to stop. */
@@ -270,6 +395,7 @@ enum ferry_code ferry_order_start_feeding(struct ferry_order *order, struct ferr
 {
     if (order->spool == NULL)
         return FERRY_OK;
+    order->rows_at_once = ROWS_AT_ONCE;
     int failed = pthread_create(&order->feeder, NULL, run_feeder, order);
     return failed ? ferry_fail(error, FERRY_SYSTEM, "cannot start a thread: %s", strerror(failed)) : FERRY_OK;
 }

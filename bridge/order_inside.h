@@ -40,6 +40,7 @@ struct ferry_order {
     struct ferry_gate_of_topic *all;
 
     pthread_t feeder;
+    size_t rows_at_once; /* of all topics; the feeder's alone */
     pthread_mutex_t feeder_lock;
     pthread_cond_t feeder_wake;
     bool feeder_due;

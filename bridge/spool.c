@@ -1,6 +1,7 @@
 /* The writer collects what shards, the reporter and the feeder queue, and commits it together: it waits COLLECT_MS for
- * company after the first item, or until BATCH records are there. One transaction inserts first and deletes last, so
- * that a row which is reported while its insert is still queued is gone after the commit.
+ * company after the first item, or until BATCH items are there. Deletes, for which nobody waits, are in no hurry: they
+ * go with the next commit, or by themselves after DELETE_MS. One transaction inserts first and deletes last, so that a
+ * row which is reported while its insert is still queued is gone after the commit.
  *
  *   append ─► queue ─► [insert … mark … set aside … delete; COMMIT (fsync)] ─► stored
  *
@@ -28,6 +29,9 @@
 enum {
     BATCH = 64,
     COLLECT_MS = 2,
+    DELETE_BATCH = 4096,
+    DELETE_MS = 100,
+    FEW_DELETES = 100, /* each may change several pages; they take less than the reserve of a full disk has */
     MEND_MS = 1000,
     ROW_OVERHEAD = 64,
     RECORD_MAX_BYTES = 64 << 20,
@@ -107,6 +111,20 @@ static void list_join(struct list *list, struct list *from)
     list_init(from);
 }
 
+/* Leaves `count` in `list`; the others go into `rest`, which is empty. */
+static void list_cut(struct list *list, size_t count, struct list *rest)
+{
+    if (list->count <= count)
+        return;
+    struct work *last = list->first;
+    for (size_t i = 1; i < count; i++)
+        last = last->next;
+    *rest = (struct list){last->next, list->end, list->count - count};
+    list->end = &last->next;
+    list->count = count;
+    last->next = NULL;
+}
+
 static void list_free(struct list *list)
 {
     for (struct work *work = list->first, *next; work != NULL; work = next) {
@@ -128,11 +146,32 @@ static struct work *work_new(enum work_kind kind, int64_t sequence)
     return work;
 }
 
+static size_t queued_count(const struct ferry_spool *spool)
+{
+    size_t count = 0;
+    for (int kind = 0; kind < WORK_KINDS; kind++)
+        count += spool->work[kind].count;
+    return count;
+}
+
+static bool is_hurried(const struct ferry_spool *spool)
+{
+    const size_t deletes = spool->work[WORK_DELETE].count;
+    return queued_count(spool) > deletes || deletes >= DELETE_BATCH;
+}
+
+/* Wakes the writer if it has something to do that it did not have before. With the lock held. */
+static void call_writer(struct ferry_spool *spool)
+{
+    if (is_hurried(spool) || queued_count(spool) == 1)
+        pthread_cond_signal(&spool->queued);
+}
+
 /* With the lock held. */
 static void enqueue(struct ferry_spool *spool, struct work *work)
 {
     list_add(&spool->work[work->kind], work);
-    pthread_cond_signal(&spool->queued);
+    call_writer(spool);
 }
 
 /* ---- the writer ---- */
@@ -206,14 +245,6 @@ static void tell(struct ferry_spool *spool, const struct list *appends, enum fer
             spool->listener.stored(spool->listener.context, item->tag, code);
 }
 
-static size_t queued_count(const struct ferry_spool *spool)
-{
-    size_t count = 0;
-    for (int kind = 0; kind < WORK_KINDS; kind++)
-        count += spool->work[kind].count;
-    return count;
-}
-
 static bool is_well(const struct ferry_spool *spool)
 {
     return !spool->broken && spool->has_room;
@@ -233,10 +264,26 @@ static void wait_for_work(struct ferry_spool *spool)
 
 static void wait_for_company(struct ferry_spool *spool)
 {
+    const struct timespec late = ferry_deadline_in(DELETE_MS);
+    while (!is_hurried(spool) && !spool->stopping)
+        if (pthread_cond_timedwait(&spool->queued, &spool->lock, &late) != 0)
+            return;
     const struct timespec until = ferry_deadline_in(COLLECT_MS);
     while (queued_count(spool) < BATCH && !spool->stopping)
         if (pthread_cond_timedwait(&spool->queued, &spool->lock, &until) != 0)
             return;
+}
+
+/* A full disk has room for few deletes at once. Whoever waits for all of them goes on waiting. */
+static void put_back_deletes(struct ferry_spool *spool, struct list work[WORK_KINDS])
+{
+    struct list rest;
+    list_init(&rest);
+    list_cut(&work[WORK_DELETE], FEW_DELETES, &rest);
+    if (rest.count == 0)
+        return;
+    list_join(&spool->work[WORK_DELETE], &rest);
+    list_join(&spool->work[WORK_SYNC], &work[WORK_SYNC]);
 }
 
 /* Adds all that is queued, possibly nothing; false when there is nothing and never will be. */
@@ -249,6 +296,8 @@ static bool take_work(struct ferry_spool *spool, struct list work[WORK_KINDS])
     bool any = queued_count(spool) > 0 || !spool->stopping;
     for (int kind = 0; kind < WORK_KINDS; kind++)
         list_join(&work[kind], &spool->work[kind]);
+    if (!spool->has_room)
+        put_back_deletes(spool, work);
     pthread_mutex_unlock(&spool->lock);
     return any;
 }
@@ -297,7 +346,7 @@ static enum ferry_code carry_out_all(struct ferry_spool *spool, struct list work
     if (is_empty(work))
         return FERRY_OK;
     enum ferry_code code = commit(spool, work, change);
-    if (code == FERRY_SPOOL_FULL)
+    if (code == FERRY_SPOOL_FULL || !spool->has_room) /* the log is emptied, so that the next commit has its room */
         ferry_spool_file_make_room(spool->file);
     return code;
 }

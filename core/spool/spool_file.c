@@ -165,7 +165,9 @@ enum ferry_code ferry_spool_check_format(sqlite3 *database, const char *director
 
 static enum ferry_code open_tables(struct ferry_spool_file *file, const char *directory, struct ferry_error *error)
 {
-    if (!execute(file->writing, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"))
+    /* 16 MiB of pages may be kept, as many as the rows are in that are fed together: what does not fit is written
+     * twice. */
+    if (!execute(file->writing, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;"))
         return ferry_spool_sql_error(file->writing, directory, error);
     enum ferry_code code = ferry_spool_check_format(file->writing, directory, error);
     if (code != FERRY_OK)

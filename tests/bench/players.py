@@ -60,14 +60,14 @@ class Player:
     def topics(self, kinds):
         return [f"{self.name}.{kind}" for kind in kinds]
 
-    def send(self, number):
+    def send(self, number, timeout=5):
         """The id of one event that it has acknowledged, or None."""
         made = event(number, SIX_TYPES[number % 6], "legacy", 900)
         body = json.dumps(made).encode()
         headers = [("Content-Type", "application/json"), ("Qlik-Signature", signature(body))]
         try:
             url = self.url(CELLS["tls" if self.context else "legacy"])
-            answer = http.send("POST", url, body, headers, self.context, timeout=5)
+            answer = http.send("POST", url, body, headers, self.context, timeout=timeout)
         except OSError:
             return None
         return made["eventId"] if answer.status < 300 else None

@@ -9,6 +9,8 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "../kafka/cluster.h"
@@ -16,7 +18,7 @@
 #include "bridge/publish.h"
 #include "tests/support/spool_folder.h"
 
-enum { ITEMS = 400, LIMIT = 64 << 20 };
+enum { ITEMS = 400, MANY_ITEMS = 2400, LIMIT = 64 << 20 };
 
 /* ---- records and what became of them ---- */
 
@@ -34,7 +36,7 @@ struct fixture {
     struct cluster *cluster;
     struct ferry_config config;
     struct ferry_order *order;
-    struct item items[ITEMS];
+    struct item items[MANY_ITEMS + 1];
 };
 
 static void take_settled(void *context, struct ferry_shipment *shipment, enum ferry_code code, bool reporting)
@@ -553,6 +555,68 @@ static void a_full_spool_acknowledges_nothing(void **state)
     assert_each_settled_and_released_once(f, 1, 2);
 }
 
+/* ---- a disk with hardly any room ---- */
+
+enum { LOG_ROOM = 3 << 20 };
+
+static bool is_log(int fd)
+{
+    char link[64], path[256];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, path, sizeof path - 1);
+    path[len > 0 ? len : 0] = '\0';
+    return strstr(path, "spool.db-wal") != NULL;
+}
+
+static ssize_t write_unless_the_log_grows(int fd, const void *bytes, size_t count, off64_t at)
+{
+    if (at + (off64_t)count <= LOG_ROOM || !is_log(fd))
+        return pwrite64(fd, bytes, count, at);
+    errno = ENOSPC;
+    return -1;
+}
+
+static atomic_bool nearly_full;
+
+/* Ours stands before the C library's. */
+int fstatvfs(int fd, struct statvfs *disk)
+{
+    struct stat file;
+    *disk = (struct statvfs){.f_frsize = 4096, .f_bavail = atomic_load(&nearly_full) ? 0 : 1 << 20};
+    return fstat(fd, &file);
+}
+
+static void set_nearly_full(bool full)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    sqlite3_syscall_ptr write = full ? (sqlite3_syscall_ptr)write_unless_the_log_grows : NULL;
+    atomic_store(&nearly_full, full);
+    assert_int_equal(vfs->xSetSystemCall(vfs, "pwrite64", write), SQLITE_OK);
+    assert_int_equal(vfs->xSetSystemCall(vfs, "pwrite", write), SQLITE_OK);
+}
+
+/* To note and to delete as many rows as are fed together takes more room than there is: fewer are. */
+static void rows_leave_a_disk_that_is_nearly_full(void **state)
+{
+    struct fixture *f = *state;
+    static char value[2500]; /* one to a page */
+    memset(value, 'x', sizeof value - 1);
+    open_order(f);
+    broker(f, false);
+    for (int i = 1; i <= MANY_ITEMS; i++) {
+        send_value(f, i, i % 2 ? "a" : "b", value);
+        if (i <= 2)
+            give_up(f, i);
+    }
+    for (int i = 1; i <= MANY_ITEMS; i++)
+        assert_settled(f, i, FERRY_SPOOLED);
+    set_nearly_full(true);
+    broker(f, true);
+    WAIT_FOR(ferry_spool_rows(f->order->spool) == 0);
+    set_nearly_full(false);
+    assert_each_settled_and_released_once(f, 1, MANY_ITEMS);
+}
+
 /* Its rows could not be told from no rows: nobody would ever feed them. */
 static void a_spool_that_cannot_be_read_is_refused_at_the_start(void **state)
 {
@@ -636,6 +700,7 @@ int main(void)
         ORDER_TEST(a_restart_feeds_rows_with_the_mark_only_where_they_were_handed_over),
         ORDER_TEST(a_stop_leaves_no_mark_on_what_never_left_the_bridge),
         ORDER_TEST(what_is_handed_over_is_noted_on_the_disk_while_it_is_on_its_way),
+        ORDER_TEST(rows_leave_a_disk_that_is_nearly_full),
         ORDER_TEST(a_row_too_large_for_kafka_is_set_aside_and_the_gate_opens),
         ORDER_TEST(rows_that_shared_a_batch_with_one_too_large_are_not_set_aside),
         ORDER_TEST(a_record_that_shared_a_batch_with_one_too_large_is_not_refused_for_it),
