@@ -362,6 +362,8 @@ static void *run_writer(void *context)
         enum ferry_code code = carry_out_all(spool, work, &change);
         FERRY_CRASH_POINT("spool-after-commit");
         account(spool, work, code, change);
+        if (change < 0 && ferry_spool_rows(spool) == 0)
+            ferry_spool_file_rest(spool->file);
         tell(spool, &work[WORK_APPEND], code);
         FERRY_CRASH_POINT("spool-after-answers");
         for (int kind = 0; kind < WORK_KINDS; kind++)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -376,6 +377,12 @@ void ferry_spool_file_restore_reserve(struct ferry_spool_file *file)
         return;
     /* Half of one is no reserve and is given back; what cannot be given back now may be when room is needed. */
     file->has_reserve = posix_fallocate(file->reserve_fd, 0, RESERVE_BYTES) == 0 || ftruncate(file->reserve_fd, 0) != 0;
+}
+
+void ferry_spool_file_rest(struct ferry_spool_file *file)
+{
+    (void)sqlite3_db_release_memory(file->writing);
+    (void)malloc_trim(0);
 }
 
 int64_t ferry_spool_file_used_bytes(struct ferry_spool_file *file)

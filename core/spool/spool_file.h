@@ -59,6 +59,9 @@ void ferry_spool_file_restore_reserve(struct ferry_spool_file *file);
  * emptied: when that succeeds the file is sound. */
 bool ferry_spool_file_mend(struct ferry_spool_file *file);
 
+/* Gives back the memory of pages that are kept. */
+void ferry_spool_file_rest(struct ferry_spool_file *file);
+
 /* Pages that hold something: what deleting gave back is not counted, though the file keeps it. */
 int64_t ferry_spool_file_used_bytes(struct ferry_spool_file *file);
 int64_t ferry_spool_file_rows(struct ferry_spool_file *file);

@@ -155,7 +155,7 @@ def start_times(player):
 
 
 def spool(kafka, player, cell, requests, seconds, ends):
-    """Events a second into the spool while Kafka is down, and out of it when it is back."""
+    """Events a second into the spool while Kafka is down, and out of it when it is back; memory."""
     broker = kafka.brokers[0]
     player.start()
     player.wait()
@@ -182,8 +182,9 @@ def spool(kafka, player, cell, requests, seconds, ends):
     seconds_out = time.monotonic() - full
     count = (seen["requests"] - seen["refused"]) * cell.batch
     until(lambda: ends.count(player) - before >= count, 60, "every acknowledged record in Kafka")
+    memory = {"peak": memory_mib(player.child.pid, "VmHWM"), "after": memory_mib(player.child.pid, "VmRSS")}
     player.stop()
-    return {"in": count / seen["seconds"], "out": all_held / seconds_out, "refused": seen["refused"]}
+    return {"in": count / seen["seconds"], "out": all_held / seconds_out, "refused": seen["refused"], **memory}
 
 
 def soak_sample(player, cell, requests, seconds):

@@ -48,9 +48,9 @@ def of_start(results):
 
 
 def of_spool(results):
-    return ["| Ferry, events/s | in, Kafka being down | out, Kafka being back | refused |", "|---|---|---|---|",
+    return ["| Ferry, events/s | in, Kafka being down | out, Kafka being back | refused | peak MiB | afterwards |", "|---|---|---|---|---|---|",
             *(f"| {name} | {spread(runs, 'in')} | {spread(runs, 'out')} | {sum(run['refused'] for run in runs)} |"
-              for name, runs in results.items())]
+              f" {spread(runs, 'peak')} | {spread(runs, 'after')} |" for name, runs in results.items())]
 
 
 def fifth(samples, number):
