@@ -90,6 +90,7 @@ class MqBridge(Player):
 
 class FerryPlayer(Player):
     path = "/webhooks/qlik"
+    under = ()  # a program that traces it
 
     def __init__(self, name, kafka, folder, authority=None):
         super().__init__(name, kafka, folder, None)
@@ -111,7 +112,7 @@ class FerryPlayer(Player):
             bridge["tls"] = {"certificate": str(self.certificate.certificate), "key": str(self.certificate.key)}
         topics = {"name": self.name + ".{type}", "internal": "internal-" + self.name, "create": "known", "partitions": self.partitions}
         self.ferry = Ferry(folder, {"kafka": self.kafka.client(), "topics": topics, "bridge": bridge})
-        self.program = self.child = self.ferry.launch("bridge")
+        self.program = self.child = self.ferry.launch("bridge", under=self.under)
         self.port = self.program.port
 
     def wait(self):
