@@ -1,6 +1,6 @@
 /* The feeder: hands rows of the spool to the producer, a chunk of a topic at a time, by sequence, once the producer
- * holds nothing more of that topic. Topics do not wait for each other: a topic that Kafka does not take keeps its rows,
- * the others flow. */
+ * holds nothing more of that topic. Topics that flow are fed together in a pass. A topic that Kafka does not take keeps
+ * its rows, and the others waiting for COMPANY_MS once. */
 #include <stdlib.h>
 
 #include "bridge/event_log.h"
@@ -13,10 +13,10 @@
 enum {
     CHUNK = 1000,
     GATES_AT_ONCE = 64,
-    ROWS_AT_ONCE = 6000,
+    ROWS_AT_ONCE = 3000,
     FEW_ROWS = 500, /* to note so many takes less than the reserve of a full disk has */
     SHORT_PAUSE_MS = 10,
-    COMPANY_MS = 500,
+    COMPANY_MS = 100,
     IDLE_MS = 1000
 };
 
@@ -114,8 +114,9 @@ static bool mark_rows(struct ferry_order *order, const struct pass *pass)
     return good;
 }
 
-/* Hands rows over until one is refused; that one and those behind it come again with the next chunk. */
-static void hand_over(struct ferry_order *order, struct chunk *chunk)
+/* Hands rows over until one is refused; that one and those behind it come again with the next chunk. False when not
+ * one was taken. */
+static bool hand_over(struct ferry_order *order, struct chunk *chunk)
 {
     struct ferry_gate_of_topic *gate = chunk->gate;
     struct ferry_spool_row *rows = chunk->rows;
@@ -141,9 +142,12 @@ static void hand_over(struct ferry_order *order, struct chunk *chunk)
         if (code != FERRY_OK)
             atomic_fetch_sub(&chunk->left, 1);
     }
-    for (i -= code != FERRY_OK; i < chunk->count; i++)
+    i -= code != FERRY_OK;
+    bool any = i > 0;
+    for (; i < chunk->count; i++)
         if (!rows[i].handed)
             ferry_spool_unmark_handed(order->spool, rows[i].sequence);
+    return any;
 }
 
 static size_t smaller(size_t a, size_t b)
@@ -260,10 +264,9 @@ static struct chunk *begin_chunk(struct ferry_gate_of_topic *gate, int64_t now_m
 static void end_chunk(struct chunk *chunk, int64_t pause_ms)
 {
     struct ferry_gate_of_topic *gate = chunk->gate;
-    bool idle = atomic_fetch_sub(&chunk->left, 1) == 1; /* nothing was handed over, or all is reported already */
-    if (idle)
+    if (atomic_fetch_sub(&chunk->left, 1) == 1) /* nothing was handed over, or all is reported already */
         chunk_free(chunk);
-    end_feeding(gate, idle && pause_ms == 0 ? SHORT_PAUSE_MS : pause_ms);
+    end_feeding(gate, pause_ms);
 }
 
 static void fail_chunk(struct chunk *chunk, const char *reason)
@@ -300,16 +303,18 @@ static void feed(struct ferry_order *order, struct pass *pass)
     if (ferry_spool_sync(order->spool) != FERRY_OK)
         fail_pass(pass, "the spool cannot write to its disk");
     read_chunks(order, pass);
-    bool marked = mark_rows(order, pass);
-    order->rows_at_once = marked ? smaller(order->rows_at_once * 2, ROWS_AT_ONCE) : FEW_ROWS;
-    if (!marked)
+    if (!mark_rows(order, pass)) {
         fail_pass(pass, "the spool could not note what is handed over");
+        order->rows_at_once = FEW_ROWS;
+    } else if (pass->count > 0 && ferry_spool_accepts(order->spool)) {
+        order->rows_at_once = smaller(order->rows_at_once * 2, ROWS_AT_ONCE);
+    }
     FERRY_CRASH_POINT("feed-after-mark");
-    for (size_t i = 0; i < pass->count; i++)
-        hand_over(order, pass->chunks[i]);
-    FERRY_CRASH_POINT("feed-handed-over");
-    for (size_t i = 0; i < pass->count; i++)
-        end_chunk(pass->chunks[i], 0);
+    for (size_t i = 0; i < pass->count; i++) {
+        bool any = hand_over(order, pass->chunks[i]);
+        FERRY_CRASH_POINT("feed-handed-over");
+        end_chunk(pass->chunks[i], any ? 0 : SHORT_PAUSE_MS);
+    }
 }
 
 static struct ferry_gate_of_topic *all_gates(struct ferry_order *order)
@@ -334,7 +339,7 @@ static bool is_coming(struct ferry_gate_of_topic *gate)
 static void wait_for_company(struct ferry_order *order, struct ferry_gate_of_topic *const *gates, size_t count)
 {
     const struct timespec until = ferry_deadline_in(COMPANY_MS);
-    bool in_time = true;
+    bool in_time = true, waited = false;
     for (size_t i = 0; i < count && in_time; i++) {
         while (in_time && is_coming(gates[i])) {
             pthread_mutex_lock(&order->feeder_lock);
@@ -342,9 +347,12 @@ static void wait_for_company(struct ferry_order *order, struct ferry_gate_of_top
                 in_time = pthread_cond_timedwait(&order->feeder_wake, &order->feeder_lock, &until) == 0;
             in_time = in_time && !order->stopping;
             order->feeder_due = false;
+            waited = true;
             pthread_mutex_unlock(&order->feeder_lock);
         }
     }
+    if (waited) /* it has used up what would have said so */
+        ferry_order_wake_feeder(order);
 }
 
 static void feed_gates(struct ferry_order *order)

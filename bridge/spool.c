@@ -31,6 +31,7 @@ enum {
     COLLECT_MS = 2,
     DELETE_BATCH = 4096,
     DELETE_MS = 100,
+    REST_ROWS = 1000,  /* after so many rows the memory of an outage is worth giving back */
     FEW_DELETES = 100, /* each may change several pages; they take less than the reserve of a full disk has */
     MEND_MS = 1000,
     ROW_OVERHEAD = 64,
@@ -73,6 +74,7 @@ struct ferry_spool {
     struct ferry_series *rows_gauge, *bytes_gauge, *oldest_gauge, *aside_counter;
 
     int64_t mended_ms; /* the last attempt; writer alone */
+    size_t since_rest; /* rows that were stored since memory was given back; writer alone */
     pthread_t writer;
     pthread_mutex_t lock; /* of everything below */
     pthread_cond_t queued;
@@ -80,6 +82,7 @@ struct ferry_spool {
     struct list work[WORK_KINDS];
     bool stopping;
     bool broken;
+    bool failing;  /* the last commit failed */
     bool has_room; /* the file has its reserve */
     int64_t rows;
     int64_t used_bytes;   /* pages in use, after the last commit */
@@ -157,7 +160,7 @@ static size_t queued_count(const struct ferry_spool *spool)
 static bool is_hurried(const struct ferry_spool *spool)
 {
     const size_t deletes = spool->work[WORK_DELETE].count;
-    return queued_count(spool) > deletes || deletes >= DELETE_BATCH;
+    return queued_count(spool) > deletes || deletes >= (spool->has_room ? DELETE_BATCH : 1);
 }
 
 /* Wakes the writer if it has something to do that it did not have before. With the lock held. */
@@ -223,6 +226,7 @@ static void account(struct ferry_spool *spool, const struct list work[WORK_KINDS
     int64_t used_bytes = ferry_spool_file_used_bytes(spool->file);
     pthread_mutex_lock(&spool->lock);
     spool->broken |= code == FERRY_SPOOL_BROKEN;
+    spool->failing = code != FERRY_OK;
     spool->has_room = ferry_spool_file_has_reserve(spool->file);
     spool->used_bytes = used_bytes;
     spool->rows += change;
@@ -230,6 +234,10 @@ static void account(struct ferry_spool *spool, const struct list work[WORK_KINDS
         spool->queued_bytes -= (int64_t)item->bytes.len;
     for (int kind = 0; kind < WORK_KINDS; kind++)
         end_waits(&work[kind], code);
+    if (code != FERRY_OK) { /* nobody waits for deletes that were put back and may fail for long */
+        end_waits(&spool->work[WORK_SYNC], code);
+        list_free(&spool->work[WORK_SYNC]);
+    }
     ferry_series_set(spool->rows_gauge, (double)spool->rows);
     ferry_series_set(spool->bytes_gauge, (double)spool->used_bytes);
     pthread_cond_broadcast(&spool->committed);
@@ -265,18 +273,21 @@ static void wait_for_work(struct ferry_spool *spool)
 static void wait_for_company(struct ferry_spool *spool)
 {
     const struct timespec late = ferry_deadline_in(DELETE_MS);
-    while (!is_hurried(spool) && !spool->stopping)
+    while ((!is_hurried(spool) || spool->failing) && !spool->stopping)
         if (pthread_cond_timedwait(&spool->queued, &spool->lock, &late) != 0)
             return;
     const struct timespec until = ferry_deadline_in(COLLECT_MS);
-    while (queued_count(spool) < BATCH && !spool->stopping)
+    while (queued_count(spool) - spool->work[WORK_DELETE].count < BATCH && !spool->stopping)
         if (pthread_cond_timedwait(&spool->queued, &spool->lock, &until) != 0)
             return;
 }
 
-/* A full disk has room for few deletes at once. Whoever waits for all of them goes on waiting. */
+/* A full disk has room for few deletes at once. Whoever waits for all of them goes on waiting. At a stop that fails all
+ * are tried once. */
 static void put_back_deletes(struct ferry_spool *spool, struct list work[WORK_KINDS])
 {
+    if (spool->has_room || (spool->stopping && spool->failing))
+        return;
     struct list rest;
     list_init(&rest);
     list_cut(&work[WORK_DELETE], FEW_DELETES, &rest);
@@ -296,8 +307,7 @@ static bool take_work(struct ferry_spool *spool, struct list work[WORK_KINDS])
     bool any = queued_count(spool) > 0 || !spool->stopping;
     for (int kind = 0; kind < WORK_KINDS; kind++)
         list_join(&work[kind], &spool->work[kind]);
-    if (!spool->has_room)
-        put_back_deletes(spool, work);
+    put_back_deletes(spool, work);
     pthread_mutex_unlock(&spool->lock);
     return any;
 }
@@ -346,9 +356,21 @@ static enum ferry_code carry_out_all(struct ferry_spool *spool, struct list work
     if (is_empty(work))
         return FERRY_OK;
     enum ferry_code code = commit(spool, work, change);
-    if (code == FERRY_SPOOL_FULL || !spool->has_room) /* the log is emptied, so that the next commit has its room */
+    if (code == FERRY_SPOOL_FULL)
         ferry_spool_file_make_room(spool->file);
+    else if (!ferry_spool_file_has_reserve(spool->file))
+        ferry_spool_file_rewind_log(spool->file);
     return code;
+}
+
+/* Gives memory back when the last row has left. */
+static void rest(struct ferry_spool *spool, size_t stored)
+{
+    spool->since_rest += stored;
+    if (spool->since_rest < REST_ROWS || ferry_spool_rows(spool) > 0)
+        return;
+    spool->since_rest = 0;
+    ferry_spool_file_rest(spool->file);
 }
 
 static void *run_writer(void *context)
@@ -362,10 +384,9 @@ static void *run_writer(void *context)
         enum ferry_code code = carry_out_all(spool, work, &change);
         FERRY_CRASH_POINT("spool-after-commit");
         account(spool, work, code, change);
-        if (change < 0 && ferry_spool_rows(spool) == 0)
-            ferry_spool_file_rest(spool->file);
         tell(spool, &work[WORK_APPEND], code);
         FERRY_CRASH_POINT("spool-after-answers");
+        rest(spool, work[WORK_APPEND].count);
         for (int kind = 0; kind < WORK_KINDS; kind++)
             if (!is_owed(kind, code))
                 list_free(&work[kind]);

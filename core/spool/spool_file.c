@@ -20,7 +20,7 @@ enum {
     READ_MAX_BYTES = 4 << 20,
     LOCK_TRIES = 10,
     LOCK_PAUSE_MS = 20,
-    RESERVE_BYTES = 4 << 20, /* as much as the log holds before SQLite moves it into the database */
+    RESERVE_BYTES = 4 << 20, /* as much as the log takes in before SQLite moves it into the database */
 };
 
 static const char schema[] =
@@ -353,6 +353,11 @@ bool ferry_spool_file_mend(struct ferry_spool_file *file)
 bool ferry_spool_file_has_reserve(const struct ferry_spool_file *file)
 {
     return file->has_reserve;
+}
+
+void ferry_spool_file_rewind_log(struct ferry_spool_file *file)
+{
+    (void)sqlite3_wal_checkpoint_v2(file->writing, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 void ferry_spool_file_make_room(struct ferry_spool_file *file)

@@ -52,6 +52,8 @@ enum ferry_code ferry_spool_file_roll_back(struct ferry_spool_file *file, struct
 bool ferry_spool_file_has_reserve(const struct ferry_spool_file *file);
 /* Gives the reserve away, and moves the log into the database. */
 void ferry_spool_file_make_room(struct ferry_spool_file *file);
+/* The next commit writes the log from its beginning, unless somebody reads it: its room is used again. */
+void ferry_spool_file_rewind_log(struct ferry_spool_file *file);
 /* Takes it back when there is twice the room, or no row is left. */
 void ferry_spool_file_restore_reserve(struct ferry_spool_file *file);
 /* After FERRY_SPOOL_BROKEN. What was committed before is in the log, safely; what the failed fsync was for may be on

@@ -212,11 +212,13 @@ static void a_full_spool_refuses_and_takes_again_when_rows_are_gone(void **state
 
 /* A disk of which the test says when it is full. */
 static atomic_bool disk_is_full;
+static atomic_int refused_writes;
 
 static ssize_t write_unless_full(int fd, const void *bytes, size_t count, off64_t at)
 {
     if (!atomic_load(&disk_is_full))
         return pwrite64(fd, bytes, count, at);
+    atomic_fetch_add(&refused_writes, 1);
     errno = ENOSPC;
     return -1;
 }
@@ -258,6 +260,74 @@ static void a_row_that_could_not_be_deleted_on_a_full_disk_goes_when_there_is_ro
     assert_int_equal(fixture->heard.refused, 0);
     assert_rows(fixture, "a", "3:z");
     assert_int_equal(ferry_spool_rows(fixture->spool), 1);
+    set_write(NULL);
+}
+
+/* More than are tried at once on a full disk. */
+enum { MANY_DELETES = 250 };
+
+static void append_many(struct fixture *fixture)
+{
+    for (int i = 1; i <= MANY_DELETES; i++)
+        append(fixture, i, "a", "x");
+    set_write((sqlite3_syscall_ptr)write_unless_full);
+}
+
+static void delete_many(struct fixture *fixture)
+{
+    for (int i = 1; i <= MANY_DELETES; i++)
+        assert_true(ferry_spool_delete(fixture->spool, i));
+}
+
+static void who_waits_for_deletes_on_a_full_disk_is_told_and_nothing_spins(void **state)
+{
+    struct fixture *fixture = *state;
+    append_many(fixture);
+    atomic_store(&disk_is_full, true);
+    delete_many(fixture);
+    assert_int_equal(ferry_spool_sync(fixture->spool), FERRY_SPOOL_FULL);
+    assert_int_equal(ferry_spool_sync(fixture->spool), FERRY_SPOOL_FULL);
+    atomic_store(&refused_writes, 0);
+    usleep(1000000);
+    assert_in_range(atomic_load(&refused_writes), 1, 50);
+    atomic_store(&disk_is_full, false);
+    wait_until_it_accepts(fixture);
+    settle(fixture);
+    assert_rows(fixture, "a", "");
+    set_write(NULL);
+}
+
+static void closing_on_a_full_disk_ends_and_the_rows_are_there_afterwards(void **state)
+{
+    struct fixture *fixture = *state;
+    append_many(fixture);
+    atomic_store(&disk_is_full, true);
+    delete_many(fixture);
+    assert_int_equal(ferry_spool_sync(fixture->spool), FERRY_SPOOL_FULL);
+    ferry_spool_close(fixture->spool);
+    fixture->spool = NULL;
+    atomic_store(&disk_is_full, false);
+    open_spool(fixture, 1 << 24);
+    assert_int_equal(ferry_spool_rows(fixture->spool), MANY_DELETES);
+    set_write(NULL);
+}
+
+static void a_disk_that_has_room_again_takes_rows_while_others_leave(void **state)
+{
+    struct fixture *fixture = *state;
+    append_many(fixture);
+    atomic_store(&disk_is_full, true);
+    assert_true(ferry_spool_delete(fixture->spool, 1));
+    assert_int_equal(ferry_spool_sync(fixture->spool), FERRY_SPOOL_FULL);
+    atomic_store(&disk_is_full, false);
+    int i = 2;
+    for (; i <= MANY_DELETES && !ferry_spool_accepts(fixture->spool); i++) {
+        assert_true(ferry_spool_delete(fixture->spool, i));
+        assert_int_equal(ferry_spool_sync(fixture->spool), FERRY_OK);
+        usleep(10000);
+    }
+    assert_true(ferry_spool_accepts(fixture->spool));
+    assert_in_range(i, 3, MANY_DELETES);
     set_write(NULL);
 }
 
@@ -491,6 +561,9 @@ int main(void)
         SPOOL_TEST(a_deleted_row_is_gone_even_when_its_append_was_still_queued),
         SPOOL_TEST(a_full_spool_refuses_and_takes_again_when_rows_are_gone),
         SPOOL_TEST(a_row_that_could_not_be_deleted_on_a_full_disk_goes_when_there_is_room),
+        SPOOL_TEST(who_waits_for_deletes_on_a_full_disk_is_told_and_nothing_spins),
+        SPOOL_TEST(closing_on_a_full_disk_ends_and_the_rows_are_there_afterwards),
+        SPOOL_TEST(a_disk_that_has_room_again_takes_rows_while_others_leave),
         SPOOL_TEST(while_the_disk_is_full_the_reserve_is_not_there),
         SPOOL_TEST(a_full_disk_is_no_reason_not_to_start),
         SPOOL_TEST(a_failed_fsync_refuses_its_batch_for_good_and_the_spool_mends_itself),
