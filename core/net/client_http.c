@@ -2,8 +2,8 @@
  *
  * What must never happen is that a request which may have taken effect is sent again behind the caller's back. libcurl
  * does that: when a kept connection turns out dead before a byte of the answer came, it repeats any request, POST too.
- * So a body is uploaded through a read function that refuses to rewind: once a byte of it was taken the repeat fails
- * (CURLE_SEND_FAIL_REWIND), and the exchange ends in doubt. A request without a body that is not idempotent gets a
+ * So a request with a body is stopped where libcurl is about to send it, if a byte of it has left before (by then there
+ * is a new connection already), and the exchange ends in doubt. A request without a body that is not idempotent gets a
  * connection of its own. HTTP/2 is left out because there a byte on the wire says nothing about a request. */
 #include <ctype.h>
 #include <stdio.h>
@@ -74,7 +74,7 @@ static void conclude(const struct ferry_job *job, CURLcode result, struct ferry_
         answer->status = (int)status;
         answer->retry_after_ms = retry_after_ms(job->easy);
         answer->date_ms = date_ms(job->easy);
-    } else if (sent_bytes > 0 && ready > 0) {
+    } else if (job->begun ? sent_bytes > job->sent_before : sent_bytes > 0 && ready > 0) {
         answer->exchange = FERRY_EXCHANGE_IN_DOUBT;
     }
 }
