@@ -3,7 +3,7 @@
  *
  *     sink PORT DELAY_MS          requests: any method, path /KEY/NUMBER; the numbers of a key have to rise
  *
- * On SIGUSR1 it prints one line of JSON: requests, keys, breaks of order, requests that were under way at most at once.
+ * On SIGUSR1 it prints one line of JSON: requests, keys, distinct numbers, breaks of order, requests under way at most.
  * One thread, epoll, connections kept alive, requests not pipelined; what is not such a request ends the program. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,7 +22,7 @@
 
 #include "core/hash.h"
 
-enum { CONNECTIONS = 4096, REQUEST_MAX = 256 * 1024, KEYS = 1 << 20, EVENTS = 256 };
+enum { CONNECTIONS = 4096, REQUEST_MAX = 256 * 1024, KEYS = 1 << 20, NUMBERS = 1 << 20, EVENTS = 256 };
 
 struct connection {
     char *bytes; /* of a request that has not come whole yet */
@@ -40,7 +40,8 @@ static struct {
     uint64_t key; /* hash; 0: free */
     int64_t last;
 } keys[KEYS];
-static uint64_t requests, key_count, breaks, under_way, most_under_way;
+static bool seen[NUMBERS];
+static uint64_t requests, key_count, distinct, breaks, under_way, most_under_way;
 
 static _Noreturn void die(const char *what)
 {
@@ -70,6 +71,10 @@ static void note(struct ferry_slice key, int64_t number)
     keys[at].key = hash;
     keys[at].last = number;
     requests++;
+    if (number < 0 || number >= NUMBERS)
+        die("a number that is too large");
+    distinct += !seen[number];
+    seen[number] = true;
 }
 
 /* "POST /KEY/NUMBER HTTP/1.1" */
@@ -206,9 +211,9 @@ static void print_figures(int signals)
     struct signalfd_siginfo info;
     if (read(signals, &info, sizeof info) != sizeof info)
         die("signal");
-    printf("{\"requests\": %" PRIu64 ", \"keys\": %" PRIu64 ", \"breaks\": %" PRIu64 ", \"most_under_way\": %" PRIu64
-           "}\n",
-           requests, key_count, breaks, most_under_way);
+    printf("{\"requests\": %" PRIu64 ", \"keys\": %" PRIu64 ", \"distinct\": %" PRIu64 ", \"breaks\": %" PRIu64
+           ", \"most_under_way\": %" PRIu64 "}\n",
+           requests, key_count, distinct, breaks, most_under_way);
     fflush(stdout);
 }
 

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import pathlib
+import random
 import shutil
 import statistics
 import sys
@@ -25,7 +26,7 @@ from confluent_kafka import Producer  # noqa: E402
 
 from support.ferry import BIN, Ferry  # noqa: E402
 from support.kafka import Kafka  # noqa: E402
-from support.process import Child, free_port, listening, until  # noqa: E402
+from support.process import Child, free_port, listening  # noqa: E402
 
 PARTITIONS, KEYS = 8, 4000
 DATA = '{"id": "key-%d", "k": "%d", "n": %d, "name": "Sales", "pad": "' + "x" * 200 + '"}'
@@ -62,50 +63,60 @@ def configuration(kafka, name, sink, concurrency):
     }
 
 
-def fill(kafka, topic, count):
-    """`count` events of KEYS keys; the numbers of a key rise."""
+def fill(kafka, topic, count, mixed=False):
+    """`count` events of KEYS keys; the numbers of a key rise. `mixed`: the keys come at random, so that some of one are close
+    together, and the path of the effect is in a header as well."""
     producer = Producer({**kafka.client(), "enable.idempotence": True, "linger.ms": 20,
                          "queue.buffering.max.messages": 1000000})
-    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    moment, chance = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), random.Random(1)
     for number in range(count):
-        key = number % KEYS
+        key = chance.randrange(KEYS) if mixed else number % KEYS
         headers = {"ce_specversion": "1.0", "ce_id": f"{topic}-{number}", "ce_source": "com.qlik/reloads",
                    "ce_type": "com.qlik.v1.reload.finished", "ce_time": moment, "ce_tenantid": "tenant",
                    "content-type": "application/json", "ferry-event": "reload.finished"}
+        if mixed:
+            headers["http_path"] = f"/{key}/{number}"
         producer.produce(topic, DATA % (key, key, number), f"key-{key}", headers=list(headers.items()))
         producer.poll(0)
     assert producer.flush(60) == 0
 
 
+def measure(kafka, sink, programs, count):
+    """Until all `count` effects are there. Effects per second between the first tenth and the last, and CPU µs an effect."""
+    pids = {"workers": [p.pid for p in programs], "broker": [b.child.pid for b in kafka.brokers], "sink": [sink.pid]}
+
+    def snapshot():
+        return time.monotonic(), {who: sum(map(cpu_seconds, ids)) for who, ids in pids.items()}
+
+    def reached(share):
+        return programs[0].wait_for(lambda: (seen := sink.figures())["distinct"] >= count * share and seen, 300,
+                                    f"{share:.0%} of the effects")
+
+    first = reached(0.1)["requests"]
+    began, cpu_before = snapshot()
+    last = reached(0.9)["requests"]
+    ended, cpu_after = snapshot()
+    reached(1)
+    return {"rate": (last - first) / (ended - began),
+            **{who: (cpu_after[who] - cpu_before[who]) / (last - first) * 1e6 for who in pids}}
+
+
 def run(kafka, folder, name, workers, delay_ms, concurrency, count):
-    """One round. Effects per second between the first tenth and the last, and CPU seconds meanwhile."""
+    """One round of Ferry's workers: each effect once, and in order."""
     sink = Sink(folder, delay_ms)
     config = configuration(kafka, name, sink, concurrency)
     kafka.create_topics(f"{name}.reload.finished", partitions=PARTITIONS)
     fill(kafka, f"{name}.reload.finished", count)
     crew = [Ferry(folder / f"{name}-{n}", config) for n in range(workers)]
     try:
-        programs = [ferry.launch("automation") for ferry in crew]
-        pids = {"workers": [p.pid for p in programs], "broker": [b.child.pid for b in kafka.brokers], "sink": [sink.pid]}
-
-        def snapshot():
-            return time.monotonic(), {who: sum(map(cpu_seconds, ids)) for who, ids in pids.items()}
-
-        def reached(share):
-            return until(lambda: (seen := sink.figures())["requests"] >= count * share and seen, 300, f"{share:.0%} of the effects")
-
-        first = reached(0.1)["requests"]
-        began, cpu_before = snapshot()
-        last = reached(0.9)["requests"]
-        ended, cpu_after = snapshot()
-        figures = reached(1)
+        result = measure(kafka, sink, [ferry.launch("automation") for ferry in crew], count)
+        figures = sink.figures()
         assert figures["requests"] == count and figures["breaks"] == 0, figures
     finally:
         for ferry in crew:
             ferry.stop()
         sink.stop()
-    return {"rate": (last - first) / (ended - began),
-            **{who: (cpu_after[who] - cpu_before[who]) / (last - first) * 1e6 for who in pids}}
+    return result
 
 
 def summary(rounds, what):
