@@ -130,31 +130,41 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=4, help="of each run")
     parser.add_argument("--partitions", type=int, default=6, help="of each topic")
     parser.add_argument("--minutes", type=float, default=30, help="of soak")
+    parser.add_argument("--runs", type=int, default=1, help="whole runs, each with a Kafka and programs of its own; their ratios side by side")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="all figures of all runs")
     parser.add_argument("--write", type=pathlib.Path, metavar="FILE.md",
                         help="a page of it all, and FILE-cpu.svg and FILE-rate.svg beside it")
     return parser.parse_args()
 
 
-def main():
-    options = arguments()
-    Player.partitions = options.partitions
+def whole_run(options, results, checks):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ferry-bench-"))
-    kafka, crew, results, checks = Kafka(folder / "kafka", extra=RETENTION), [], {}, []
+    kafka, crew = Kafka(folder / "kafka", extra=RETENTION), []
     try:
         crew = players(kafka, folder, [*options.players, *options.cells])
         kafka.start()
         run(kafka, crew, folder, options, results, checks)
     finally:
-        if options.json:
-            options.json.write_text(json.dumps(results, indent=1))
-        if options.write:
-            options.write.write_text(tables.page(results, options, checks))
         for player in crew:
             with contextlib.suppress(Exception):
                 player.stop()
         kafka.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def main():
+    options = arguments()
+    Player.partitions = options.partitions
+    runs, checks = [], []
+    try:
+        for _ in range(options.runs):
+            runs.append({})
+            whole_run(options, runs[-1], checks)
+    finally:
+        if options.json:
+            options.json.write_text(json.dumps(runs, indent=1))
+        if options.write:
+            options.write.write_text(tables.page(runs, options, checks))
 
 
 if __name__ == "__main__":

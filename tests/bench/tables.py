@@ -140,19 +140,50 @@ def plots(results, file):
     return lines
 
 
-def page(results, options, checks):
+def merged(runs):
+    """The figures of all runs as if they were of one."""
+    results = {}
+    for run in runs:
+        for name, figures in run.items():
+            cell = results.setdefault(name, {})
+            for player, found in figures.items():
+                cell.setdefault(player, []).extend(found)
+    return results
+
+
+def in_runs(runs):
+    return f" in each of {len(runs)} runs" if len(runs) > 1 else ""
+
+
+def of_runs(runs):
+    """Whether the ratios to the Rust peer agree from run to run."""
+    def one(run, name, what):
+        player, peer = (statistics.median(figure[what] for figure in run[name][who]) for who in ("ferry", "rust"))
+        return player / peer
+
+    rows = []
+    for name in (name for name in CELLS if all({"ferry", "rust"} <= run.get(name, {}).keys() for run in runs)):
+        found = {what: [one(run, name, what) for run in runs] for what in ("cpu", "rate", "p99")}
+        rows.append(f"| {name} | " + " | ".join(" ".join(f"{value:.2f}" for value in values) for values in found.values()) + " |")
+    return ["", "### run by run", "", f"Ferry's medians by the Rust peer's, of each of the {len(runs)} runs.", "",
+            "| | CPU an event | events/s | p99 |", "|---|---|---|---|", *rows]
+
+
+def page(runs, options, checks):
     """The Markdown of all results."""
+    results = merged(runs)
     names = {player for players in results.values() for player in players}
     command = shlex.join(["./dev", "bench", "ingress", *sys.argv[1:]])
     lines = ["## The ingress: what an acknowledged event costs", "", f"`{command}`", "",
              *(f"- {line}" for line in machine(names)), "",
-             f"Medians of {options.rounds} rounds of {options.seconds} s, with the spread; the players in turn."
+             f"Medians of {options.rounds} rounds of {options.seconds} s{in_runs(runs)}, with the spread; the players in turn."
              f" {CELLS['legacy'].connections} connections and signed events of 0.9 KB of six types, unless the cell's name says"
              " otherwise. CPU is user and system time of the player alone. After each run its topics had grown by at least what it"
              " had acknowledged."]
     lines += plots(results, options.write)
     order = [*CELLS, "start", "spool", "soak"]
     lines += [section(name, results[name]) for name in order if results.get(name)]
+    lines += of_runs(runs) if len(runs) > 1 else []
     if checks:
         lines += ["", "### ids", "", *(f"- {check}" for check in checks)]
     return "\n".join(lines) + "\n"
