@@ -52,10 +52,7 @@ class Player:
         return f"http{'s' if cell.tls else ''}://127.0.0.1:{self.port}{self.path}"
 
     def make_topics(self, kinds):
-        self.kafka.create_topics(*self.topics(SIX_TYPES), partitions=self.partitions)
-        rest = set(self.topics(kinds)) - set(self.topics(SIX_TYPES))
-        if rest:
-            self.kafka.create_topics(*rest)
+        self.kafka.create_topics(*set(self.topics(SIX_TYPES) + self.topics(kinds)), partitions=self.partitions)
 
     def topics(self, kinds):
         return [f"{self.name}.{kind}" for kind in kinds]
