@@ -86,32 +86,21 @@ void ferry_order_report_fed(struct ferry_order *order, struct ferry_shipment *sh
 
 /* ---- feeding ---- */
 
-static bool mark_repeats(struct chunk *chunk)
-{
-    for (size_t i = 0; i < chunk->count; i++)
-        if (chunk->rows[i].handed && !ferry_record_mark_maybe_duplicate(&chunk->rows[i].record, &chunk->arena))
-            return false;
-    return true;
-}
-
 /* Notes on disk that these rows are about to be with the producer; those that were before get their mark. */
 static bool mark_rows(struct ferry_order *order, const struct pass *pass)
 {
-    size_t room = 0, fresh_count = 0;
-    for (size_t i = 0; i < pass->count; i++)
-        room += pass->chunks[i]->count;
-    int64_t *fresh = malloc((room + 1) * sizeof *fresh);
-    bool good = fresh != NULL;
-    for (size_t i = 0; i < pass->count && good; i++) {
-        const struct chunk *chunk = pass->chunks[i];
-        for (size_t row = 0; row < chunk->count; row++)
+    int64_t fresh[ROWS_AT_ONCE];
+    size_t fresh_count = 0;
+    for (size_t i = 0; i < pass->count; i++) {
+        struct chunk *chunk = pass->chunks[i];
+        for (size_t row = 0; row < chunk->count; row++) {
             if (!chunk->rows[row].handed)
                 fresh[fresh_count++] = chunk->rows[row].sequence;
-        good = mark_repeats(pass->chunks[i]);
+            else if (!ferry_record_mark_maybe_duplicate(&chunk->rows[row].record, &chunk->arena))
+                return false;
+        }
     }
-    good = good && ferry_spool_mark_handed(order->spool, fresh, fresh_count) == FERRY_OK;
-    free(fresh);
-    return good;
+    return ferry_spool_mark_handed(order->spool, fresh, fresh_count) == FERRY_OK;
 }
 
 /* Hands rows over until one is refused; that one and those behind it come again with the next chunk. False when not

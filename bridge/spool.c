@@ -157,24 +157,23 @@ static size_t queued_count(const struct ferry_spool *spool)
     return count;
 }
 
+/* What somebody may be waiting for. */
+static size_t urgent_count(const struct ferry_spool *spool)
+{
+    return queued_count(spool) - spool->work[WORK_DELETE].count;
+}
+
 static bool is_hurried(const struct ferry_spool *spool)
 {
-    const size_t deletes = spool->work[WORK_DELETE].count;
-    return queued_count(spool) > deletes || deletes >= (spool->has_room ? DELETE_BATCH : 1);
+    return urgent_count(spool) > 0 || spool->work[WORK_DELETE].count >= (spool->has_room ? DELETE_BATCH : 1);
 }
 
-/* Wakes the writer if it has something to do that it did not have before. With the lock held. */
-static void call_writer(struct ferry_spool *spool)
-{
-    if (is_hurried(spool) || queued_count(spool) == 1)
-        pthread_cond_signal(&spool->queued);
-}
-
-/* With the lock held. */
+/* A delete that is not the first of them is no reason to wake the writer. With the lock held. */
 static void enqueue(struct ferry_spool *spool, struct work *work)
 {
     list_add(&spool->work[work->kind], work);
-    call_writer(spool);
+    if (is_hurried(spool) || queued_count(spool) == 1)
+        pthread_cond_signal(&spool->queued);
 }
 
 /* ---- the writer ---- */
@@ -277,7 +276,7 @@ static void wait_for_company(struct ferry_spool *spool)
         if (pthread_cond_timedwait(&spool->queued, &spool->lock, &late) != 0)
             return;
     const struct timespec until = ferry_deadline_in(COLLECT_MS);
-    while (queued_count(spool) - spool->work[WORK_DELETE].count < BATCH && !spool->stopping)
+    while (urgent_count(spool) < BATCH && !spool->stopping)
         if (pthread_cond_timedwait(&spool->queued, &spool->lock, &until) != 0)
             return;
 }
