@@ -8,6 +8,7 @@
 
 #include "consumers/worker.h"
 #include "core/buffer.h"
+#include "core/hex.h"
 
 static void add(struct ferry_buffer *text, struct ferry_slice part)
 {
@@ -31,14 +32,9 @@ bool ferry_effect_key_by_resource(const struct ferry_event *event)
 
 static void hash(struct ferry_slice text, char out[FERRY_EFFECT_KEY])
 {
-    static const char digits[] = "0123456789abcdef";
     unsigned char digest[EVP_MAX_MD_SIZE] = {0};
     EVP_Digest(text.ptr, text.len, digest, NULL, EVP_sha256(), NULL);
-    for (size_t i = 0; i < 16; i++) {
-        out[2 * i] = digits[digest[i] >> 4];
-        out[2 * i + 1] = digits[digest[i] & 15];
-    }
-    out[32] = '\0';
+    ferry_hex_write(digest, 16, out);
 }
 
 void ferry_effect_key(const char *worker, const char *route, const struct ferry_event *event,

@@ -5,12 +5,12 @@
  * blocked. An entry that fails once more gets an `again`, one that is settled a `done`; its task is gone after that
  * report. When a process dies before it could write one of them, the next owner tries the entry again, and its mark in
  * the effects topic tells whether it had taken effect. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "consumers/engine.h"
 #include "core/clock.h"
 #include "core/crash_point.h"
+#include "core/hex.h"
 #include "core/log.h"
 #include "core/mask.h"
 
@@ -32,8 +32,7 @@ static struct ferry_slice masked(const char *reason, struct ferry_arena *arena)
 static struct ferry_slice hex_of(const struct ferry_once_key *key, struct ferry_arena *arena)
 {
     char hex[2 * sizeof key->bytes + 1];
-    for (size_t i = 0; i < sizeof key->bytes; i++)
-        snprintf(hex + 2 * i, 3, "%02x", key->bytes[i]);
+    ferry_hex_write(key->bytes, sizeof key->bytes, hex);
     return ferry_arena_slice(arena, ferry_slice_of(hex, sizeof hex - 1));
 }
 

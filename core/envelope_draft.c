@@ -7,6 +7,7 @@
 #include "core/base64.h"
 #include "core/catalog.h"
 #include "core/clock.h"
+#include "core/hex.h"
 #include "core/media_type.h"
 #include "core/utf8.h"
 
@@ -251,16 +252,14 @@ static bool hash_draft(EVP_MD_CTX *context, const struct ferry_draft *draft, uns
 enum ferry_code ferry_draft_stable_id(const struct ferry_draft *draft, struct ferry_slice *id)
 {
     enum { ID_LEN = 32 };
-    static const char digits[] = "0123456789abcdef";
     unsigned char hash[EVP_MAX_MD_SIZE];
-    char *text = ferry_arena_new(draft->arena, ID_LEN);
+    char *text = ferry_arena_new(draft->arena, ID_LEN + 1);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     bool done = text != NULL && context != NULL && hash_draft(context, draft, hash);
     EVP_MD_CTX_free(context);
     if (!done)
         return ferry_draft_no_memory(draft);
-    for (size_t i = 0; i < ID_LEN; i++)
-        text[i] = digits[hash[i / 2] >> (i % 2 == 0 ? 4 : 0) & 0xF];
+    ferry_hex_write(hash, ID_LEN / 2, text);
     *id = ferry_slice_of(text, ID_LEN);
     return FERRY_OK;
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "core/base64.h"
+#include "core/hex.h"
 
 enum {
     REPEATED_MS = 1000,
@@ -35,12 +36,6 @@ static bool hash_parts(const struct ferry_slice *parts, size_t count, unsigned c
     done = done && EVP_DigestFinal_ex(context, digest, NULL);
     EVP_MD_CTX_free(context);
     return done;
-}
-
-static void print_hex(const unsigned char *bytes, size_t count, char *out)
-{
-    for (size_t i = 0; i < count; i++)
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
 bool ferry_trigger_run_token(const struct ferry_trigger_config *trigger, const struct ferry_trigger_key *key,
@@ -91,7 +86,7 @@ static bool make_id(struct ferry_trigger_call *call, bool idempotent)
     if (message.failed ||
         !ferry_hmac_sha256(ferry_secret_slice(call->key->secret), ferry_buffer_slice(&message), digest))
         return false;
-    print_hex(digest, FERRY_TRIGGER_ID / 2, call->id);
+    ferry_hex_write(digest, FERRY_TRIGGER_ID / 2, call->id);
     return true;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/buffer.h"
+#include "core/hex.h"
 
 enum { CONFIG_BYTES = 64 * 1024, FILE_NAME_BYTES = 64 };
 
@@ -133,8 +134,7 @@ static void draw_secret(char out[FERRY_SITE_SECRET])
     unsigned char bytes[(FERRY_SITE_SECRET - 1) / 2];
     while (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
         continue; /* interrupted */
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    ferry_hex_write(bytes, sizeof bytes, out);
 }
 
 static int bound_socket(uint16_t *port)
